@@ -1,0 +1,6 @@
+"""`fobench check`."""
+
+
+def verb() -> None:
+    """To be written."""
+    raise NotImplementedError

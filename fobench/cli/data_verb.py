@@ -1,0 +1,6 @@
+"""`fobench data`."""
+
+
+def verb() -> None:
+    """To be written."""
+    raise NotImplementedError

@@ -1,0 +1,6 @@
+"""`fobench doctor`."""
+
+
+def verb() -> None:
+    """To be written."""
+    raise NotImplementedError

@@ -1,0 +1,6 @@
+"""`fobench export`."""
+
+
+def verb() -> None:
+    """To be written."""
+    raise NotImplementedError

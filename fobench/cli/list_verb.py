@@ -1,0 +1,6 @@
+"""`fobench list`."""
+
+
+def verb() -> None:
+    """To be written."""
+    raise NotImplementedError

@@ -1,0 +1,6 @@
+"""`fobench report`."""
+
+
+def verb() -> None:
+    """To be written."""
+    raise NotImplementedError

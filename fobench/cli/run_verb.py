@@ -1,0 +1,6 @@
+"""`fobench run`."""
+
+
+def verb() -> None:
+    """To be written."""
+    raise NotImplementedError

@@ -1,0 +1,6 @@
+"""`fobench status`."""
+
+
+def verb() -> None:
+    """To be written."""
+    raise NotImplementedError

@@ -1,0 +1,1 @@
+"""One learning rule per file."""

@@ -1,0 +1,1 @@
+"""One physical instrument per file; no torch here."""

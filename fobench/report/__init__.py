@@ -1,0 +1,1 @@
+"""From the long frame to a document; never touches hardware."""

@@ -1,0 +1,1 @@
+"""Renderers: from blocks to markup, no more."""

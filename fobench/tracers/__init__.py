@@ -1,0 +1,1 @@
+"""Observers of operations and memory, for the tracing process only."""
