@@ -65,7 +65,7 @@ def energy_bars(report: ReportInput, meter: str) -> list[Block]:
         axes.set(xlabel=f"energy per training [{shown.unit}]", ylabel="", title=dataset)
 
     png = _panels(draw, _order(rows), height, sharey=True)
-    kind = MEANING[next(part for part in MEANING if part == rows.provenance.iloc[0])].partition(":")[0]
+    kind = MEANING[next(part for part in MEANING if part == rows.provenance.iloc[0])].partition(" ")[0]
     caption = f"Energy per training ({meter}, {kind}); bars are means over blocks, whiskers one standard deviation."
     return [Figure("energy", caption, png)]
 

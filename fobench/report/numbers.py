@@ -51,9 +51,9 @@ def significant(value: float, digits: int) -> str:
     return f"{value:,.{_decimals(value, digits)}f}"
 
 
-def exact(value: float) -> str:
+def exact(value: float, digits: int = EXACT_DIGITS) -> str:
     """Return an exact value without trailing zeros."""
-    text = significant(value, EXACT_DIGITS)
+    text = significant(value, digits)
     return text.rstrip("0").rstrip(".") if "." in text else text
 
 
@@ -62,7 +62,7 @@ def count(value: float) -> str:
     if abs(value) < 10_000:
         return f"{value:,.0f}"
     shown = scale([value], "")
-    return f"{significant(value / shown.divisor, 4)} {shown.unit}"
+    return f"{exact(value / shown.divisor, 4)} {shown.unit}"
 
 
 def _decimals(value: float, digits: int) -> int:

@@ -13,16 +13,16 @@ WEAKNESS = (Provenance.ANALYTICAL, Provenance.MEASURED, Provenance.ESTIMATED)
 MARKS = {Provenance.ANALYTICAL: "a", Provenance.MEASURED: "m", Provenance.ESTIMATED: "e"}
 
 MEANING = {
-    Provenance.ANALYTICAL: "analytical: exact from shapes, no sensor and no clock",
-    Provenance.MEASURED: "measured: read off a sensor, a clock or a counter",
-    Provenance.ESTIMATED: "estimated: a measurement times an assumption",
+    Provenance.ANALYTICAL: "analytical (exact from shapes, no sensor and no clock)",
+    Provenance.MEASURED: "measured (read off a sensor, a clock or a counter)",
+    Provenance.ESTIMATED: "estimated (a measurement times an assumption)",
 }
 
 ORIGIN_MARKS = {Origin.REAL: "", Origin.EXTRACT: "^", Origin.SURROGATE: "°"}
 
 ORIGIN_MEANING = {
-    Origin.EXTRACT: "^ extract: genuine files, but not all of the published list",
-    Origin.SURROGATE: "° surrogate: generated stand-in data",
+    Origin.EXTRACT: "^ = extract: genuine files, but not all of the published list",
+    Origin.SURROGATE: "° = surrogate: generated stand-in data",
 }
 
 

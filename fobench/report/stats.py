@@ -122,6 +122,8 @@ def rank(group: Mapping[str, Estimate], highest: bool = False) -> Ranking:
         return Ranking(reason="measured and estimated values are not ranked against each other")
     if all(estimate.exact for estimate in group.values()):
         return _rank_exact(group, highest)
+    if all(None in estimate.values for estimate in group.values()):
+        return Ranking(reason="measured once and not in every block: nothing can be told apart")
     if all(len(estimate.values) < 2 for estimate in group.values()):
         return Ranking(reason="one block: there is no interval, so nothing can be told apart and nothing is bold")
     return _rank_blocks(group, highest)

@@ -15,7 +15,7 @@ from fobench.report.stats import Estimate, Ranking, estimates, rank
 
 MISSING = "–"
 
-WIDTH = 100
+WIDTH = 112
 """Characters that fit side by side on a page; more data sets than that go into a further table."""
 
 
@@ -120,7 +120,7 @@ class _Parts:
     def _column_width(self, measure: Measure, dataset: str) -> int:
         cells = [self._cell(label, dataset, measure) for label in self.report.labels]
         texts = [cell.text if isinstance(cell, Value) else cell for cell in cells]
-        return max(len(self._header(measure)), *(len(text) + 1 for text in texts)) + 2
+        return max(*(len(line) for line in self._header(measure).split("[")), *(len(text) + 1 for text in texts)) + 2
 
     def _scale(self, measure: Measure) -> numbers.Scale:
         alike = [m for m in self.found if (m.unit, m.quantity, m.phase) == (measure.unit, measure.quantity, measure.phase)]
@@ -148,13 +148,13 @@ class _Parts:
 
     def _notes(self, rows: tuple[tuple[Cell, ...], ...], datasets: list[str]) -> list[str]:
         values = [cell for row in rows for cell in row if isinstance(cell, Value)]
-        notes = ["; ".join(f"{MARKS[part]} {MEANING[part]}" for part in Provenance if any(MARKS[part] in v.mark for v in values))]
+        notes = ["; ".join(f"{MARKS[part]} = {MEANING[part]}" for part in Provenance if any(MARKS[part] in v.mark for v in values))]
         notes += [text for origin, text in ORIGIN_MEANING.items() if any(name.endswith(ORIGIN_MARKS[origin]) for name in datasets)]
         if any("†" in v.mark for v in values):
-            notes.append("† windows were invalid or missing: blocks with such windows are left out of the mean; where no "
+            notes.append("† = windows were invalid or missing: blocks with such windows are left out of the mean; where no "
                          "block is whole, the sum of what is there is shown as a lower bound (≥) and not ranked")
         if any(MISSING in row[3:] for row in rows):
-            notes.append(f"{MISSING} no value: the cell failed or did not run, or its instrument was absent (section Machine)")
+            notes.append(f"{MISSING} = no value: the cell failed or did not run, or its instrument was absent (section Machine)")
         if any(" / " in str(row[2]) for row in rows):
             notes.append("several parameter counts stand in the order of the data sets")
         return [*notes, *self._ranking_notes(datasets)]

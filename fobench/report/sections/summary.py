@@ -99,6 +99,13 @@ def _factor(factor: Interval | None) -> str:
     return f"{text} (95 % interval {numbers.significant(factor.low, 3)} to {numbers.significant(factor.high, 3)})"
 
 
+def _short(factor: Interval | None) -> str:
+    if factor is None or factor.low == factor.high:
+        return f"{numbers.significant(factor.ratio, 3)} ×" if factor else MISSING
+    low, high = (numbers.significant(limit, 3) for limit in (factor.low, factor.high))
+    return f"{numbers.significant(factor.ratio, 3)} × ({low}–{high})"
+
+
 def _table(report: ReportInput, verdicts: list[tuple[str, Measure, Estimates]]) -> list[Block]:
     rows = []
     for dataset in report.datasets:
@@ -108,14 +115,17 @@ def _table(report: ReportInput, verdicts: list[tuple[str, Measure, Estimates]]) 
                 rows.append(_row(dataset, name, measure, result, found[result.leader, dataset]))
     columns = (
         Column("Data set", number=False), Column("Quantity", number=False), Column("Best, or not told apart", number=False),
-        Column("Value of the first"), Column("Next", number=False), Column("Next is worse by"),
+        Column("Value"), Column("Next", number=False), Column("Worse by"),
     )  # fmt: skip
-    caption = "The best on each data set. Factors of noisy quantities carry the Student t interval of their logarithm over blocks."
+    caption = (
+        "The best on each data set, and how many times the next one is worse; in brackets the 95 % Student t interval over "
+        "blocks. The value is that of the first named."
+    )
     return [Table(caption, columns, tuple(rows))] if rows else []
 
 
 def _row(dataset: str, name: str, measure: Measure, result: Ranking, best: Estimate) -> tuple:
     shown = numbers.scale([best.mean], measure.unit, measure.divisor, measure.prefixed)
     number = value(best, shown)
-    factor = _factor(result.factor) if result.following else MISSING
+    factor = _short(result.factor) if result.following else MISSING
     return (dataset, name, ", ".join(result.best), replace(number, text=f"{number.text} {shown.unit}"), result.following or MISSING, factor)
