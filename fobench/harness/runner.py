@@ -35,6 +35,12 @@ class Order:
         """Return the store that this run writes to."""
         return ResultStore(self.results, self.suite.name, self.machine)
 
+    @property
+    def states(self) -> frozenset[State]:
+        """Return which cells this run will measure."""
+        asked = {State.FAILED: self.retry_failed, State.STALE: self.rerun_stale, State.PENDING: True}
+        return frozenset(state for state, wanted in asked.items() if wanted)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -45,12 +51,6 @@ class Outcome:
     reason: str
     seconds: float
     unstable: str = ""
-
-    @property
-    def states(self) -> frozenset[State]:
-        """Return which cells this run will measure."""
-        asked = {State.FAILED: self.retry_failed, State.STALE: self.rerun_stale, State.PENDING: True}
-        return frozenset(state for state, wanted in asked.items() if wanted)
 
 
 def run(order: Order, cells: list[Cell]) -> Iterator[Outcome]:
