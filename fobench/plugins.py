@@ -52,6 +52,8 @@ def locate(target: str, group: str, base: Path = Path()) -> tuple[str, str]:
             raise PluginError(f"unknown {group.rstrip('s')} {target!r}; {nearest(target, list(points))}")
         where, _, name = points[target].value.partition(":")
         return where, name
+    if not name.isidentifier() or not all(part.isidentifier() or where.endswith(".py") for part in where.split(".")):
+        raise PluginError(f"{target!r} is no plug-in; expected a name, package.module:Class or path/to/file.py:Class")
     if where.endswith(".py"):
         path = (base / where).resolve()
         if not path.is_file():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,9 @@ class Field:
     @property
     def expected(self) -> str:
         """The type for an error message."""
-        named = isinstance(self.annotation, ast.Name) and self.names.get(self.annotation.id)
+        if isinstance(self.annotation, ast.Constant):
+            return str(self.annotation.value)
+        named = self.names.get(self.annotation.id) if isinstance(self.annotation, ast.Name) else None
         return ast.unparse(named or self.annotation)
 
     def accepts(self, value: Json) -> bool:
@@ -48,7 +50,10 @@ def fields(target: str, group: str, base: Path) -> dict[str, Field] | None:
         return None
     if file is None:
         raise plugins.PluginError(f"no module {where!r} ({target!r}); is its package installed?")
-    tree = _parsed(file)
+    try:
+        tree = _parsed(file.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        raise plugins.PluginError(f"{where} is not valid Python: {error}") from error
     for node in tree.body:
         if isinstance(node, ast.ClassDef) and node.name == name:
             return _dataclass_fields(node, _assigned(tree)) if _is_plain_dataclass(node) else None
@@ -58,12 +63,9 @@ def fields(target: str, group: str, base: Path) -> dict[str, Field] | None:
     return None
 
 
-@cache
-def _parsed(file: Path) -> ast.Module:
-    try:
-        return ast.parse(file.read_bytes())
-    except (SyntaxError, ValueError) as error:
-        raise plugins.PluginError(f"{file} is not valid Python: {error}") from error
+@lru_cache(maxsize=64)
+def _parsed(source: bytes) -> ast.Module:
+    return ast.parse(source)
 
 
 def _bound(tree: ast.Module) -> list[str]:
