@@ -80,7 +80,7 @@ def flat(x: Tensor) -> Tensor:
     return x.flatten(1)
 
 
-# --- initialisation -----------------------------------------------------------------------------------------------------
+# --- initialisation ---------------------------------------------------------------------------------------------------
 
 
 def _linear(layer: Dense, generator: torch.Generator) -> None:
@@ -126,7 +126,7 @@ WEIGHT_INITS: dict[str, Callable[[Dense, torch.Generator], None]] = {
 }
 
 
-# --- activations and outputs --------------------------------------------------------------------------------------------
+# --- activations and outputs ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
