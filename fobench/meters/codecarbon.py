@@ -56,16 +56,13 @@ class CodeCarbon:
         """Begin a window."""
         if self._tracker is None:
             raise MeterError("codecarbon: start() before unavailable() said None; probe the meter first")
-        self._tracker.start_task()
+        self._call("start_task")
 
     def stop(self) -> list[Reading]:
         """Return the joules of each channel since `start`; one that codecarbon reports as nothing or 0 is left out."""
         if self._tracker is None:
             raise MeterError("codecarbon: stop() without start(); begin a window first")
-        try:
-            task = self._tracker.stop_task()
-        except Exception as error:
-            raise MeterError(f"codecarbon: its task failed ({type(error).__name__}: {error}); {REMEDY}") from error
+        task = self._call("stop_task")
         if task is None:
             raise MeterError("codecarbon: its task gave no result; one tracker at a time may run in this process")
         # It swallows failed readings and reports them as 0, which no powered component uses.
@@ -80,6 +77,12 @@ class CodeCarbon:
         if self._tracker is not None:
             self._tracker.stop()
         self._tracker = None
+
+    def _call(self, method: str) -> Any:
+        try:
+            return getattr(self._tracker, method)()
+        except Exception as error:
+            raise MeterError(f"codecarbon: {method} failed ({type(error).__name__}: {error}); {REMEDY}") from error
 
     def _reading(self, channel: str, kwh: float) -> Reading:
         provenance = Provenance.MEASURED if channel in self._measured else Provenance.ESTIMATED
