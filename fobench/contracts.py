@@ -77,13 +77,15 @@ UNITS: Mapping[str, str] = {
     "auc": "1",
     "depth": "layer",
     "foreign_cpu": "1",
+    "fault": "1",
     "temperature": "degC",
 }
 """Every quantity, bound to its one unit.
 
 `memory` is a state (channel `persistent`), `memory_peak` a maximum over a step, `memory_live` one point of a time line;
 `uncovered` counts calls of an operation that a counter has no formula for; `foreign_cpu` is the share of the host's CPU
-time that was used outside the worker's process tree.
+time that was used outside the worker's process tree; `fault` is 1 for a meter that failed in a window, with the reason in
+`invalid`, so that no sum over windows can miss it in silence.
 """
 
 
@@ -383,7 +385,7 @@ class Learner(Protocol):
         """Allocate all tensors in torch's default dtype; everything random comes from `generator`."""
 
     def train_step(self, x: Tensor, y: Tensor) -> None:
-        """Learn from one batch: `x` N x input_shape, `y` N class numbers (int64) or N x input_shape targets."""
+        """Learn from one batch: `x` N x input_shape, `y` N class numbers (int64); a reconstruction's target is `x`."""
 
     def predict(self, x: Tensor) -> Prediction:
         """Score one batch without learning."""
@@ -437,7 +439,10 @@ def is_trained(symbol: str) -> bool:
 
 @dataclass(frozen=True)
 class Split:
-    """`x` N x input_shape in memory; `y` N class numbers (int64), or the targets of a reconstruction."""
+    """`x` N x input_shape in memory; `y` N class numbers (int64).
+
+    For a reconstruction x is its own target, and y is 0 for a normal and 1 for an abnormal sample.
+    """
 
     x: Tensor
     y: Tensor
@@ -506,6 +511,10 @@ class MeterError(FobenchError):
     """A meter that failed in the middle of a window; the window is marked invalid with this reason."""
 
 
+class TracerError(FobenchError):
+    """A tracer that cannot observe here, or not this learner; it is then absent from the cell, with this reason."""
+
+
 class Tracer(Protocol):
     """Observes operations or memory of single steps (phase train) and predictions (phase infer) in the tracing process.
 
@@ -525,7 +534,7 @@ class Tracer(Protocol):
         """Observe what happens inside the `with` block; `inputs` is the batch, which is not the learner's memory."""
 
     def readings(self) -> list[Reading]:
-        """Return what was observed since the last call, for one step or one prediction."""
+        """Return what was observed since the last call, for one step or one prediction; may raise TracerError."""
 
 
 Callee = TypeVar("Callee", bound=Callable[..., Any])

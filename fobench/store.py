@@ -49,6 +49,7 @@ class Writer:
         self.path = path
         self.partial = path.with_name(path.name + ".partial")
         path.parent.mkdir(parents=True, exist_ok=True)
+        self.has_header = False
         self._file = self.partial.open("w", encoding="utf-8")
 
     def __enter__(self) -> Writer:
@@ -57,11 +58,16 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; without a footer it stays `.partial`."""
         self._file.close()
 
     def header(self, header: Header) -> None:
         """Write the first line."""
         self._line({"kind": "header", **header.as_json()})
+        self.has_header = True
 
     def rows(self, context: Context, readings: Iterable[Reading]) -> None:
         """Write one line per reading."""
@@ -74,7 +80,7 @@ class Writer:
         """Write the last line, force it to disk and give the file its final name."""
         self._line(_footer(status, reason))
         os.fsync(self._file.fileno())
-        self._file.close()
+        self.close()
         self.partial.rename(self.path)
 
     def _line(self, value: Json) -> None:

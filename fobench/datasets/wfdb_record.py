@@ -1,0 +1,107 @@
+"""Read one WFDB record (header, format-212 signal, reference annotations) from local files, and believe none of them unchecked.
+
+The header says how many samples the signal has, its first value, and the sum of all samples modulo 2^16; all three are verified.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fobench.contracts import DatasetError
+from fobench.datasets.arrays import Array
+
+SUFFIXES = (".hea", ".dat", ".atr")
+FORMAT = "212"
+BYTES_PER_SAMPLE = 1.5
+END_OF_ANNOTATIONS = b"\x00\x00"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One lead in the converter's units (N), and its annotations: sample number and symbol of each."""
+
+    signal: Array
+    samples: Array
+    symbols: tuple[str, ...]
+
+
+def read_record(stem: Path, lead: str | None, rate: int, remedy: str) -> Record:
+    """Read the record at `stem` (path without ending), its `lead` (None: the first); errors end in `remedy`."""
+    import wfdb
+
+    header = _header(stem, rate, remedy)
+    names = list(header.sig_name)
+    if lead is not None and lead not in names:
+        raise DatasetError(f"{stem}.hea names the leads {', '.join(names)}, expected {lead} among them; {remedy}")
+    channel = 0 if lead is None else names.index(lead)
+    try:
+        digital = wfdb.rdrecord(str(stem), physical=False).d_signal
+    except Exception as error:  # the reader raises whatever a broken file leads it to
+        raise DatasetError(f"{stem}.dat cannot be read as its header says ({error}); {remedy}") from error
+    _verify(digital, header, stem, remedy)
+    samples, symbols = _annotations(stem, len(digital), remedy)
+    return Record(digital[:, channel].astype(np.float32), samples, symbols)
+
+
+def _header(stem: Path, rate: int, remedy: str) -> Any:
+    import wfdb
+
+    name = f"{stem.name}.dat"
+    try:
+        header = wfdb.rdheader(str(stem))
+        facts = (header.fs, set(header.fmt), set(header.file_name), len(header.checksum), len(header.init_value))
+        expected = (rate, {FORMAT}, {name}, header.n_sig, header.n_sig)
+        size = header.sig_len * header.n_sig * BYTES_PER_SAMPLE
+    except Exception as error:  # as above
+        raise DatasetError(f"{stem}.hea is not a WFDB header with all fields ({error}); {remedy}") from error
+    if facts != expected:
+        raise DatasetError(
+            f"{stem}.hea says {header.fs} Hz, format {', '.join(header.fmt)} in {', '.join(header.file_name)}; "
+            f"expected {rate} Hz, format {FORMAT} in {name}; {remedy}"
+        )
+    found = stem.with_suffix(".dat").stat().st_size
+    if found != size:
+        raise DatasetError(
+            f"{stem}.dat has {found} bytes, but its header says {header.sig_len} samples of {header.n_sig} signals, "
+            f"which is {size:.0f} bytes; {remedy}"
+        )
+    return header
+
+
+def _verify(digital: Array, header: Any, stem: Path, remedy: str) -> None:
+    for channel in range(header.n_sig):
+        first, total = int(digital[0, channel]), int(digital[:, channel].sum())
+        if first != header.init_value[channel]:
+            raise DatasetError(
+                f"{stem}.dat, signal {channel}: the first sample is {first}, its header says "
+                f"{header.init_value[channel]}; {remedy}"
+            )
+        if (total - header.checksum[channel]) % 2**16:
+            raise DatasetError(
+                f"{stem}.dat, signal {channel}: the samples add up to {_signed(total)} modulo 2^16, its header says "
+                f"{header.checksum[channel]}; {remedy}"
+            )
+
+
+def _annotations(stem: Path, length: int, remedy: str) -> tuple[Array, tuple[str, ...]]:
+    import wfdb
+
+    path = stem.with_suffix(".atr")
+    if not path.read_bytes().endswith(END_OF_ANNOTATIONS):
+        raise DatasetError(f"{path} is cut off: it does not end in two zero bytes; {remedy}")
+    try:
+        annotation = wfdb.rdann(str(stem), "atr")
+    except Exception as error:  # as above
+        raise DatasetError(f"{path} cannot be read as WFDB annotations ({error}); {remedy}") from error
+    samples = np.asarray(annotation.sample, np.int64)
+    if len(samples) == 0 or samples.min() < 0 or samples.max() >= length:
+        raise DatasetError(f"{path} has no annotations, or some outside the {length} samples of the signal; {remedy}")
+    return samples, tuple(annotation.symbol)
+
+
+def _signed(total: int) -> int:
+    return (total + 2**15) % 2**16 - 2**15
