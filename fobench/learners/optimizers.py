@@ -89,7 +89,7 @@ class Momentum:
         gain, rate = (self.eta, 1.0) if self.eta_in_buffer else (1.0, self.eta)
         keep, stride = self.mu, 1.0
         if self.nesterov:
-            # G = V_new - mu V_old, hence W - rate (G + mu V_new) = W + rate mu V_old - rate (1 + mu) V_new: no copy of G
+            # G = V_new - mu V_old: the step is W + rate mu V_old - rate (1 + mu) V_new, without a copy of G
             W.add_(V, alpha=rate * self.mu)
             # decay then meets W + rate mu V_old instead of W, which this undoes
             keep, stride = self.mu * (1 - self.eta * self.decay), 1 + self.mu

@@ -1,4 +1,4 @@
-"""Contractions of one step, counted by an observer of this file's own, against the closed forms of `learning_rules` 0.2."""
+"""Contractions of one step, counted by an observer of this file, against the closed forms of `learning_rules` 0.2."""
 
 import sys
 from collections import Counter
