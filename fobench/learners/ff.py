@@ -41,7 +41,7 @@ from torch import Tensor
 from fobench import networks
 from fobench.contracts import Prediction, Role, Task, role
 from fobench.learners import checks, optimizers
-from fobench.learners.layers import WEIGHT_INITS, Dense, build, error_, flat, symbols
+from fobench.learners.layers import WEIGHT_INITS, Dense, build, error_, flat, symbols, weights
 
 
 def _amplitude(name: str, value: Any) -> None:
@@ -88,10 +88,8 @@ class FF:
         ]
         readers = records[self.first :] if self.inference == "one-pass" else []
         self.V = build(readers, "zero", False, generator, device)
-        self.steps, self.head_steps = optimizers.make(self.optimizer), optimizers.make(self.head_optimizer)
-        for layers, steps in ((self.layers, self.steps), (self.V, self.head_steps)):
-            for layer in layers:
-                steps.track(*layer.weights)
+        self.steps = optimizers.make(self.optimizer, weights(self.layers))
+        self.head_steps = optimizers.make(self.head_optimizer, weights(self.V))
         self.classes, self.generator = task.classes, generator
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
