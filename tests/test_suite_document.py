@@ -97,7 +97,9 @@ def test_anchors_aliases_and_merges(tmp_path: Path) -> None:
     assert value["other"] == {"eta": 2, "name": "sgd"}
 
 
-@pytest.mark.parametrize("text", ["a: &a [*a]\n", "a: &a {b: *a}\n", "a: &a {<<: *a}\n", "a: &a {b: {<<: *a}}\nc: {<<: *a}"])
+@pytest.mark.parametrize(
+    "text", ["a: &a [*a]\n", "a: &a {b: *a}\n", "a: &a {<<: *a}\n", "a: &a {b: {<<: *a}}\nc: {<<: *a}"]
+)
 def test_an_alias_of_itself_is_refused(tmp_path: Path, text: str) -> None:
     assert any("alias that contains itself" in line or "stands elsewhere" in line for line in problems(tmp_path, text))
 
@@ -105,7 +107,9 @@ def test_an_alias_of_itself_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_chain_of_aliases_does_not_fill_the_memory(tmp_path: Path) -> None:
     names = "abcdefghij"
     lines = ["a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
-    lines += [f"{name}: &{name} [{', '.join(['*' + before] * 10)}]" for before, name in zip(names, names[1:], strict=False)]
+    lines += [
+        f"{name}: &{name} [{', '.join(['*' + before] * 10)}]" for before, name in zip(names, names[1:], strict=False)
+    ]
     assert "more values than a suite can have" in problems(tmp_path, "\n".join(lines))[0]
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from fobench import plugins
-from fobench.contracts import Cell, Part, Status, Suite
+from fobench.contracts import Cell, Origin, Part, Status, Suite
 from fobench.store import Entry, ResultStore, StoreError
 
 
@@ -51,10 +51,15 @@ def _standing(cell: Cell, store: ResultStore, base: Path, real: bool) -> Standin
     finished = [entry for entry in found if entry is not None]
     if len(finished) < len(found):
         return Standing(cell, State.PENDING)
-    changed = changed_sources(finished, base)
-    return (
-        Standing(cell, State.STALE, f"the source of {changed} has changed") if changed else Standing(cell, State.DONE)
-    )
+    reason = _stale_reason(finished, base, real)
+    return Standing(cell, State.STALE, reason) if reason else Standing(cell, State.DONE)
+
+
+def _stale_reason(entries: list[Entry], base: Path, real: bool) -> str:
+    if real and any(entry.header.origin == Origin.SURROGATE for entry in entries):
+        return f"measured on a surrogate; the files of {entries[0].header.cell.dataset.name} are at hand now"
+    changed = changed_sources(entries, base)
+    return f"the source of {changed} has changed" if changed else ""
 
 
 def changed_sources(entries: list[Entry], base: Path) -> str:

@@ -7,7 +7,8 @@
 Rumelhart, Hinton and Williams, Nature 323 (1986), 533; published settings of the Bio-FO baselines (MLSys 2025).
 
 Properties: weight transport yes; locality none (the signal needs all later weights); update locking: layer l waits for
-the whole forward pass and for the signals of layers L..l+1; frozen activity: all H_l are kept until the signal is there.
+the whole forward pass and for the signals of layers L..l+1; frozen activity: all H_l are kept until the signal is
+there.
 
 **Departures**
 

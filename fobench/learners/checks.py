@@ -32,6 +32,16 @@ def between(default: float, low: float, high: float) -> Any:
     return dataclasses.field(default=default, metadata={"check": check})
 
 
+def epochs(*default: int) -> Any:
+    """Return a dataclass field for a list of epochs, counted from 0."""
+
+    def check(name: str, value: Any) -> None:
+        if not isinstance(value, list | tuple) or any(type(epoch) is not int or epoch < 0 for epoch in value):
+            raise LearnerError(f"{name} is {value!r}; expected a list of epochs from 0, such as {list(default)}")
+
+    return dataclasses.field(default_factory=lambda: list(default), metadata={"check": check})
+
+
 def chosen(what: str, value: Any, valid: Iterable[Any]) -> None:
     """Raise LearnerError with the nearest valid name unless `value` is one of `valid`."""
     names = list(valid)
@@ -46,6 +56,14 @@ def lookup(what: str, name: Any, table: Mapping[str, Value]) -> Value:
     """Return the entry of `table`; an unknown name raises LearnerError with the nearest valid one."""
     chosen(what, name, table)
     return table[name]
+
+
+def hidden(learner: Any, task: Task) -> None:
+    """Raise for a rule without output layer whose network is empty: a demand for `require`."""
+    if not any(layer.has_weights for layer in networks.layers(learner.network, task)):
+        raise LearnerError(
+            f"{type(learner).__name__} trains hidden layers only, and its network has none; give it widths"
+        )
 
 
 def require(learner: Any, task: Task, demand: Callable[[Task], None] | None = None) -> None:

@@ -4,8 +4,8 @@
     adjoint         D_l W_l, the signal one layer down (backpropagation only)
     accumulate_     W_l takes its step along D_l^T H_{l-1} / N, fused into the weight or its buffer
 
-Rows are samples; `W_l` is n_l x n_{l-1}. Activations and their derivatives work in place; a derivative is a function of the
-activity `H = f(A)`, so that `A` need not be kept.
+Rows are samples; `W_l` is n_l x n_{l-1}. Activations and their derivatives work in place; a derivative is a function of
+the activity `H = f(A)`, so that `A` need not be kept.
 """
 
 from __future__ import annotations
@@ -65,11 +65,11 @@ def build(
     return built
 
 
-def symbols(layers: Iterable[Dense], weight: str = "W") -> dict[str, Tensor]:
+def symbols(layers: Iterable[Dense]) -> dict[str, Tensor]:
     """Name the live tensors of layers 1, 2, ...: `W1`, `b1`, ..."""
     named = {}
     for number, layer in enumerate(layers, 1):
-        named[f"{weight}{number}"] = layer.W
+        named[f"W{number}"] = layer.W
         if layer.b is not None:
             named[f"b{number}"] = layer.b
     return named
@@ -80,7 +80,7 @@ def flat(x: Tensor) -> Tensor:
     return x.flatten(1)
 
 
-# --- initialisation -----------------------------------------------------------------------------------------------------
+# --- initialisation ---------------------------------------------------------------------------------------------------
 
 
 def _linear(layer: Dense, generator: torch.Generator) -> None:
@@ -126,7 +126,7 @@ WEIGHT_INITS: dict[str, Callable[[Dense, torch.Generator], None]] = {
 }
 
 
-# --- activations and outputs --------------------------------------------------------------------------------------------
+# --- activations and outputs ------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

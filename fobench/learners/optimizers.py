@@ -58,8 +58,8 @@ class SGD:
 class Momentum:
     """`V <- mu V + G + decay W`, `W <- W - eta V`; Nesterov `W <- W - eta (G + decay W + mu V)`, as torch has them.
 
-    With `eta_in_buffer` the step size is taken into the buffer, `V <- mu V + eta (G + decay W)`, `W <- W - V`, as PEPITA
-    has it: after a schedule has lowered eta, old momentum keeps its old scale.
+    With `eta_in_buffer` the step size is taken into the buffer, `V <- mu V + eta (G + decay W)`, `W <- W - V`, as
+    PEPITA has it: after a schedule has lowered eta, old momentum keeps its old scale.
     """
 
     eta: float = 0.01
@@ -88,7 +88,7 @@ class Momentum:
         gain, rate = (self.eta, 1.0) if self.eta_in_buffer else (1.0, self.eta)
         keep, stride = self.mu, 1.0
         if self.nesterov:
-            # G = V_new - mu V_old, hence W - rate (G + mu V_new) = (W + rate mu V_old) - rate (1 + mu) V_new: no copy of G.
+            # G = V_new - mu V_old, hence W - rate (G + mu V_new) = W + rate mu V_old - rate (1 + mu) V_new: no copy of G
             W.add_(V, alpha=rate * self.mu)
             # decay then meets W + rate mu V_old instead of W, which this undoes
             keep, stride = self.mu * (1 - self.eta * self.decay), 1 + self.mu
@@ -140,7 +140,7 @@ def default(**spec: Any) -> Any:
 
 
 def make(spec: Mapping[str, Any]) -> Optimizer:
-    """Build an optimizer from `{name: sgd | momentum | adam, eta: ..., ...}`; LearnerError for what it does not know."""
+    """Build an optimizer from `{name: sgd | momentum | adam, eta: ..., ...}`; LearnerError for an unknown one."""
     if not isinstance(spec, Mapping) or "name" not in spec:
         raise LearnerError(f"optimizer is {spec!r}; expected a name and its numbers, such as {{name: adam, eta: 1e-4}}")
     kind = lookup("optimizer", spec["name"], OPTIMIZERS)

@@ -27,7 +27,7 @@ def by_phase(rows: list[dict], phase: str, meter: str) -> list[dict]:
 
 def test_a_measured_cell_tells_its_whole_life(make_job, tmp_path: Path) -> None:
     meters = (Reference("clock"), Reference("toys.py:Sensor", {"absent": "no such sensor here"}, "sensor"))
-    cell = toy_cell(plan=replace(FAST, meters=meters), step_s=0.002)
+    cell = toy_cell(plan=replace(FAST, meters=meters), step_s=0.02)
     entry = launch(make_job(cell), tmp_path / "out")
     assert (entry.status, entry.reason) == (Status.DONE, "")
     header = entry.header
@@ -40,7 +40,7 @@ def test_a_measured_cell_tells_its_whole_life(make_job, tmp_path: Path) -> None:
     assert sum(row["samples"] for row in train) == 2 * 200, "every step of both epochs lies in exactly one window"
     assert [row["window"] for row in train] == list(range(len(train))), "windows are numbered without a gap"
     assert train[-1]["epoch"] == 2.0
-    assert all(row["value"] >= row["samples"] / 10 * 0.002 for row in train), "a window holds the time of its steps"
+    assert all(row["value"] >= row["samples"] / 10 * 0.02 for row in train), "a window holds the time of its steps"
     scored = by_phase(rows, "train", "score")
     assert [round(row["epoch"]) for row in scored] == [1, 2]
     (final,) = by_phase(rows, "infer", "score")
@@ -152,11 +152,12 @@ def test_kill_9_loses_at_most_the_running_cell(make_order, tmp_path: Path, victi
     here = str(Path(__file__).parent)
     process = parent(
         f"cells = (toy_cell(label='quick'), toy_cell(label='slow', step_s=0.5))\n"
-        f"order = Order(Suite('test', cells, {here!r}), Path({str(tmp_path / 'results')!r}), 'here', Path({str(tmp_path / 'data')!r}))"
+        f"folder = Path({str(tmp_path)!r})\n"
+        f"order = Order(Suite('test', cells, {here!r}), folder / 'results', 'here', folder / 'data')"
     )
     slow = order.store.path(order.suite.cells[1])
     partial = slow.with_name(slow.name + ".partial")
-    wait_for(lambda: partial.exists() and b'"train"' in partial.read_bytes())
+    wait_for(lambda: partial.exists() and b'"phase": "train"' in partial.read_bytes())
     (worker,) = workers_on(folder)
     os.kill(worker if victim == "worker" else process.pid, signal.SIGKILL)
     process.wait(60)

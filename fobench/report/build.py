@@ -1,0 +1,44 @@
+"""From a results folder to report files: read, let every section speak, render."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from fobench import plugins
+from fobench.report.document import Block, Document
+from fobench.report.inputs import ReportError, ReportInput, read
+from fobench.report.render import markdown, typst
+from fobench.report.wording import budget
+
+ORDER = ("summary", "energy", "memory", "macs", "time", "error")
+"""Sections that stand first; those of other packages follow by name, `machine` ends the report."""
+
+RENDERERS: dict[str, Callable[[Document, Path], Path]] = {"md": markdown.write, "pdf": typst.write}
+
+
+def build(
+    folder: Path, output: Path, machine: str | None = None, formats: Sequence[str] = ("md", "pdf")
+) -> list[Path]:
+    """Write the report of one results folder below `output/SUITE` and return the paths; raises ReportError."""
+    unknown = [name for name in formats if name not in RENDERERS]
+    if unknown or not formats:
+        raise ReportError(f"unknown format {', '.join(unknown) or 'nothing'}; expected some of {', '.join(RENDERERS)}")
+    report = read(folder, machine)
+    made = document(report)
+    return [RENDERERS[name](made, output / report.suite) for name in formats]
+
+
+def document(report: ReportInput) -> Document:
+    """Return the blocks of all installed sections under one title."""
+    blocks: list[Block] = []
+    for name in section_names():
+        section: Callable[[ReportInput], list[Block]] = plugins.load(name, "sections")
+        blocks += section(report)
+    return Document(f"What learning costs: {report.suite}", f"{report.machine}; {budget(report)}", tuple(blocks))
+
+
+def section_names() -> list[str]:
+    """Return the installed sections in the order of the report."""
+    places = {name: place for place, name in enumerate(ORDER)}
+    return sorted(plugins.installed("sections"), key=lambda name: (name == "machine", places.get(name, len(ORDER)), name))

@@ -1,0 +1,159 @@
+"""What sections read: the rows and headers of one suite on one machine, each label and data set in one variant only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+
+from fobench.contracts import FobenchError, Header, Part, Status
+from fobench.report import derive
+from fobench.report.provenance import ORIGIN_MARKS
+from fobench.store import Entry, ResultStore
+
+
+class ReportError(FobenchError):
+    """Results that no report can be made of, or that must not be put into one."""
+
+
+@dataclass(frozen=True)
+class ReportInput:
+    """Rows and files of one suite and machine.
+
+    `frame` has the columns of `ResultStore.frame()` and `device`; its data sets carry the mark of their origin, as in
+    `names` (by `Cell.trace_id`). `left_out` counts files of older settings, `problems` describes broken ones.
+    """
+
+    suite: str
+    machine: str
+    folder: Path
+    frame: pd.DataFrame
+    entries: tuple[Entry, ...]
+    names: Mapping[str, str]
+    problems: tuple[str, ...] = ()
+    left_out: int = 0
+
+    @cached_property
+    def derived(self) -> pd.DataFrame:
+        """The derived values of all cells, see `derive.derive`."""
+        return derive.derive(self.frame)
+
+    @cached_property
+    def headers(self) -> list[Header]:
+        """Headers of the files that are done."""
+        return [entry.header for entry in self.entries if entry.status == Status.DONE]
+
+    @cached_property
+    def failed(self) -> list[Entry]:
+        """Files of cells that did not end well."""
+        return [entry for entry in self.entries if entry.status != Status.DONE]
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """Labels of all learners, failed ones included."""
+        return sorted({entry.header.cell.label for entry in self.entries})
+
+    @cached_property
+    def datasets(self) -> list[str]:
+        """Names of all data sets."""
+        return sorted({self.dataset(entry.header) for entry in self.entries})
+
+    @cached_property
+    def seeds(self) -> list[int]:
+        """Seeds of the blocks in which at least one cell is done."""
+        return sorted({header.cell.seed for header in self.headers if header.part == Part.MEASURE})
+
+    @cached_property
+    def networks(self) -> dict[tuple[str, str], str]:
+        """Short name of the network by label and data set."""
+        return {(h.cell.label, self.dataset(h)): h.network for h in self.headers if h.network}
+
+    @cached_property
+    def parameters(self) -> dict[tuple[str, str], int]:
+        """Number of trained parameters by label and data set."""
+        return {(h.cell.label, self.dataset(h)): h.parameters for h in self.headers if h.parameters is not None}
+
+    def dataset(self, header: Header) -> str:
+        """Return a data set's name with the mark of its origin."""
+        return self.names[header.cell.trace_id]
+
+
+def read(folder: Path, machine: str | None = None) -> ReportInput:
+    """Read a results folder; raises ReportError if it is empty or holds several suites or machines to choose from."""
+    store = ResultStore(folder)
+    entries = store.entries()
+    if not entries:
+        broken = f" ({len(store.problems)} broken files, the first: {store.problems[0]})" if store.problems else ""
+        raise ReportError(f"no finished results in {folder}{broken}; run the suite first: fobench run SUITE.yaml")
+    suite = _only("suites", {entry.header.suite for entry in entries}, "give the folder of one suite")
+    chosen = _machine({entry.header.machine for entry in entries}, machine, folder)
+    here = [entry for entry in entries if entry.header.machine == chosen]
+    kept = tuple(_newest(here))
+    if all(entry.status != Status.DONE for entry in kept):
+        raise ReportError(
+            f"none of the {len(kept)} result files in {folder} is done, the first {last_line(kept[0])!r}; "
+            "mend the cause and run the suite with --retry-failed"
+        )
+    names = _names(kept)
+    frame = _prepared(store.frame(), kept, names, chosen)
+    return ReportInput(suite, chosen, folder, frame, kept, names, tuple(store.problems), len(here) - len(kept))
+
+
+def last_line(entry: Entry) -> str:
+    """Return how a cell ended: its status and the last line of its reason."""
+    lines = entry.reason.strip().splitlines()
+    return f"{entry.status}: {lines[-1].strip()}" if lines else str(entry.status)
+
+
+def _machine(machines: set[str], asked: str | None, folder: Path) -> str:
+    if asked and asked not in machines:
+        raise ReportError(f"no results of machine {asked!r} in {folder}; there are those of {', '.join(sorted(machines))}")
+    return asked or _only("machines", machines, "values of different machines are never averaged: use --machine NAME")
+
+
+def _only(what: str, names: set[str], remedy: str) -> str:
+    if len(names) > 1:
+        raise ReportError(f"found results of {len(names)} {what}: {', '.join(sorted(names))}; {remedy}")
+    return next(iter(names))
+
+
+def _newest(entries: Iterable[Entry]) -> list[Entry]:
+    """Keep the newest settings and origin of each label and data set: older ones are never averaged with them."""
+    groups: dict[tuple[str, str], list[Entry]] = {}
+    for entry in entries:
+        groups.setdefault((entry.header.cell.label, entry.header.cell.dataset.name), []).append(entry)
+    return [entry for group in groups.values() for entry in _newest_of(group)]
+
+
+def _newest_of(group: list[Entry]) -> list[Entry]:
+    by_age = sorted(group, key=lambda entry: entry.header.started_utc)
+    variant = by_age[-1].header.cell.trace_id
+    same = [entry for entry in by_age if entry.header.cell.trace_id == variant]
+    origins = [entry.header.origin for entry in same if entry.header.part == Part.MEASURE and entry.header.origin]
+    return [
+        entry for entry in same if entry.header.part == Part.TRACE or entry.header.origin in (None, *origins[-1:])
+    ]
+
+
+def _names(entries: Iterable[Entry]) -> dict[str, str]:
+    """Name each variant's data set with the mark of its origin, as the measuring process found it."""
+    names: dict[str, str] = {}
+    for header in sorted((entry.header for entry in entries), key=lambda header: header.part != Part.TRACE):
+        mark = ORIGIN_MARKS[header.origin] if header.origin else ""
+        if header.origin or header.cell.trace_id not in names:
+            names[header.cell.trace_id] = header.cell.dataset.name + mark
+    return names
+
+
+def _prepared(frame: pd.DataFrame, entries: Iterable[Entry], names: Mapping[str, str], machine: str) -> pd.DataFrame:
+    """Keep the rows of the chosen files, name data sets with their mark and add the device."""
+    headers = {entry.header.id: entry.header for entry in entries if entry.status == Status.DONE}
+    frame = frame[frame.cell.isin(headers) & (frame.machine == machine)]
+    datasets = {cell: names[header.cell.trace_id] for cell, header in headers.items()}
+    devices = {cell: header.cell.recipe.device for cell, header in headers.items()}
+    return frame.assign(
+        dataset=frame.cell.map(datasets).astype("category"), device=frame.cell.map(devices).astype("category")
+    )
