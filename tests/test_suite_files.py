@@ -53,11 +53,17 @@ def test_published_networks_and_settings(name: str) -> None:
     assert widths(of(suite, "drtp", "chb-mit")) == [1000] * 4
     assert widths(of(suite, "pepita", "chb-mit")) == [1024] * 3
     rates = {
-        dataset: [of(suite, rule, dataset).learner.arguments["optimizer"]["eta"] for rule in ("bp", "drtp", "pepita", "ff", "biofo")]
+        dataset: [
+            of(suite, rule, dataset).learner.arguments["optimizer"]["eta"]
+            for rule in ("bp", "drtp", "pepita", "ff", "biofo")
+        ]
         for dataset in ("mit-bih", "chb-mit")
     }
     assert rates == {"mit-bih": [1e-4, 1e-4, 1e-4, 1e-3, 1e-4], "chb-mit": [1e-4, 1e-4, 1e-2, 1e-3, 1e-4]}
-    assert [of(suite, "biofo", dataset).learner.arguments["feedback"] for dataset in ("mit-bih", "chb-mit")] == ["gaussian", "ternary"]
+    assert [of(suite, "biofo", dataset).learner.arguments["feedback"] for dataset in ("mit-bih", "chb-mit")] == [
+        "gaussian",
+        "ternary",
+    ]
     assert "max" in of(suite, "ff", "chb-mit").learner.arguments.values()
     assert "max" not in of(suite, "ff", "mit-bih").learner.arguments.values()
     assert of(suite, "bp", "mit-bih").dataset.arguments["crop"] == 169
@@ -66,7 +72,9 @@ def test_published_networks_and_settings(name: str) -> None:
 
 def test_budgets() -> None:
     short, long = load_suite(SUITES / "wearables.yaml"), load_suite(SUITES / "paper/wearables.yaml")
-    assert {(c.recipe.epochs, c.recipe.train_samples, c.recipe.score_samples, c.recipe.threads) for c in short.cells} == {(1, 20_000, 5_000, 2)}
+    assert {
+        (c.recipe.epochs, c.recipe.train_samples, c.recipe.score_samples, c.recipe.threads) for c in short.cells
+    } == {(1, 20_000, 5_000, 2)}
     assert {(c.recipe.epochs, c.recipe.train_samples) for c in long.cells} == {(100, None)}
 
 

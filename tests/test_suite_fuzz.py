@@ -87,7 +87,9 @@ def suites(draw: st.DrawFn) -> dict[str, Any]:
                 "network": draw(networks),
                 "extra": draw(json_values),
                 "recipe": draw(recipes),
-                "per_dataset": {draw(st.sampled_from(dataset_labels)): {"recipe": draw(recipes), "extra": draw(json_values)}},
+                "per_dataset": {
+                    draw(st.sampled_from(dataset_labels)): {"recipe": draw(recipes), "extra": draw(json_values)}
+                },
             }
             for label in learner_labels
         ],
@@ -113,7 +115,9 @@ def loaded(folder: Path, text: str) -> Suite | SuiteError:
         return load_suite(file)
     except SuiteError as error:
         assert error.problems
-        lines = text.count("\n") + text.count("\r") + text.count("\x85") + text.count("\u2028") + text.count("\u2029") + 1
+        lines = (
+            text.count("\n") + text.count("\r") + text.count("\x85") + text.count("\u2028") + text.count("\u2029") + 1
+        )
         assert all(1 <= problem.line <= lines and problem.column >= 1 and problem.text for problem in error.problems)
         return error
 
