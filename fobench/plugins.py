@@ -158,7 +158,11 @@ def _closure(start: Path, module: str, packages: set[str]) -> set[Path]:
 
 def _imports(path: Path, module: str) -> Iterator[str]:
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        raise PluginError(f"{path} is not valid Python: {error}") from error
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -174,6 +178,8 @@ def file_of(module: str) -> Path | None:
     folders: Sequence[str] | None = None
     spec: ModuleSpec | None = None
     parts = module.split(".")
+    if not all(parts):
+        return None
     for count in range(1, len(parts) + 1):
         spec = _spec(".".join(parts[:count]), folders)
         if spec is None or (spec.submodule_search_locations is None and count < len(parts)):

@@ -139,7 +139,10 @@ def test_a_label_that_says_the_default_changes_no_id(folder: Path) -> None:
 
 
 def test_null_in_an_override_means_all_samples(folder: Path) -> None:
-    text = "suite: a\nblocks: 1\nrecipe: {train_samples: 5}\ndatasets: [digits]\nlearners: [{target: bp, network: [3], recipe: {train_samples: null}}]\n"
+    text = (
+        "suite: a\nrecipe: {train_samples: 5}\ndatasets: [digits]\n"
+        "learners: [{target: bp, network: [3], recipe: {train_samples: null}}]\n"
+    )
     assert loaded(folder, text).cells[0].recipe.train_samples is None
 
 
@@ -200,7 +203,8 @@ learners:
 20:5: rule.py:Rule needs the argument 'network' (Any)
 20:5: two learners are called 'Rule' (the other is on line 11); give each its own label
 21:5: rule.py:Rule has no argument 'networks'; did you mean 'network'?
-22:5: rule.py:Rule has no argument 'memory'; expected one of: bias, eta, kind, label, network, optimizer, per_dataset, recipe, steps, target, widths
+22:5: rule.py:Rule has no argument 'memory'; expected one of: bias, eta, kind, \
+label, network, optimizer, per_dataset, recipe, steps, target, widths
 23:19: per_dataset names 'digits', which is no data set of this suite; did you mean 'digit'?
 23:28: rule.py:Rule has no argument 'etaa'; did you mean 'eta'?
 23:54: epochs is 0; expected more than 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 
 
 def test_every_duplicate_key_is_reported_at_its_second_place(tmp_path: Path) -> None:
-    text = "suite: a\nblocks: 1\nblocks: 2\nrecipe: {epochs: 1, epochs: 2}\ndatasets: [digits]\nlearners: [{target: bp, network: [3]}]\n"
+    text = "suite: a\nblocks: 1\nblocks: 2\nrecipe: {epochs: 1, epochs: 2}\n" + SMALLEST.removeprefix("suite: a\n")
     assert problems(tmp_path, text) == [
         "3:1: duplicate key 'blocks' (first on line 2); remove one of the two",
         "4:21: duplicate key 'epochs' (first on line 4); remove one of the two",
@@ -107,9 +108,7 @@ def test_an_alias_of_itself_is_refused(tmp_path: Path, text: str) -> None:
 def test_a_chain_of_aliases_does_not_fill_the_memory(tmp_path: Path) -> None:
     names = "abcdefghij"
     lines = ["a: &a [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
-    lines += [
-        f"{name}: &{name} [{', '.join(['*' + before] * 10)}]" for before, name in zip(names, names[1:], strict=False)
-    ]
+    lines += [f"{name}: &{name} [{', '.join(['*' + before] * 10)}]" for before, name in pairwise(names)]
     assert "more values than a suite can have" in problems(tmp_path, "\n".join(lines))[0]
 
 
