@@ -109,7 +109,7 @@ def test_biofo_stage_is_its_layer_of_the_sweep(network, n, seed):
 @few
 @given(widths, samples, seeds, st.sampled_from([0, 0.03, 2.0]), st.sampled_from([1, 2.5, "max"]))
 def test_ff(network, n, seed, peer, label):
-    learner = ready(FF(network, peer=peer, label=label, optimizer=UNIT), INPUTS, CLASSES, seed)
+    learner = ready(FF(network, peer=peer, label_amplitude=label, optimizer=UNIT), INPUTS, CLASSES, seed)
     x, y = batch(INPUTS, CLASSES, n, seed)
     wrong = learner.wrong_labels(y)
     learner.wrong_labels = lambda _: wrong

@@ -170,7 +170,7 @@ def test_refuses_what_does_not_fit(rule):
         (PEPITA([5], keep=0), "keep is 0; expected a number from"),
         (PEPITA([5], decay_epochs="60"), "expected a list of epochs"),
         (BP([5], bias="no"), "unknown bias 'no'"),
-        (FF([5], label="maximum"), "expected a number or max"),
+        (FF([5], label_amplitude="maximum"), "expected a number or max"),
         (FF([5], inference="multipass"), "did you mean 'multi-pass'"),
         (FF([5], head_optimizer={"name": "adam", "eta": "x"}), "eta of adam"),
         (FF([]), "none"),
@@ -346,3 +346,15 @@ def test_biofo_sweep_has_one_stage():
 def test_ff_has_a_head_only_where_it_reads_one(inference):
     names = set(ready(FF([6, 5], inference=inference), 8, 3).state())
     assert {"V1", "V2"} <= names if inference == "one-pass" else not {"V1", "V2"} & names
+
+
+@pytest.mark.parametrize("rule", [BP, BPAutograd])
+def test_nesterov_without_momentum_is_plain_descent(rule):
+    plain, nesterov = ({"name": "sgd", "eta": 0.1}, {"name": "momentum", "eta": 0.1, "mu": 0, "nesterov": True})
+    ends = []
+    for optimizer in (plain, nesterov):
+        learner = ready(rule([5], optimizer=optimizer), 6, 3)
+        learner.train_step(*batch(6, 3, 4))
+        ends.append(snapshot(learner))
+    for name in ends[0]:
+        torch.testing.assert_close(ends[0][name], ends[1][name])
