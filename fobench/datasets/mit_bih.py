@@ -154,7 +154,7 @@ def cut(record: Record, r_samples: Array) -> Array:
 
     signal = resample_poly(record.signal, UP, DOWN)
     starts = np.rint(r_samples * UP / DOWN).astype(np.int64)
-    lengths = np.rint(1.2 * median_intervals(r_samples) * UP / DOWN).astype(np.int64)
+    lengths = np.rint(median_intervals(r_samples) * 6 * UP / (5 * DOWN)).astype(np.int64)  # 1.2 = 6/5, kept exact
     offsets = np.arange(max(WIDTH, lengths.max()))
     places = starts[:, None] + offsets
     inside = (offsets < lengths[:, None]) & (places < len(signal))
