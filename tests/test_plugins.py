@@ -207,5 +207,5 @@ def test_the_hash_of_what_is_not_there(folder: Path) -> None:
     write(folder / "broken.py", "class :")
     with pytest.raises(PluginError, match="is its package installed"):
         plugins.source_hash("no_such_module:X", "learners")
-    with pytest.raises(PluginError, match="broken.py is not valid Python"):
+    with pytest.raises(PluginError, match=r"broken\.py is not valid Python"):
         plugins.source_hash("broken.py:X", "learners", folder)
