@@ -14,7 +14,8 @@ from typing import IO, Any
 from fobench.contracts import DatasetError
 
 TIMEOUT_S = 30
-CHUNK = 1 << 16
+CHUNK = 4096
+"""Bytes; what a broken connection brought of the last chunk is lost, so it is small."""
 AGAIN = "run the same `fobench data fetch` again"
 
 
