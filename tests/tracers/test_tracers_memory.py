@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.distributed._tools.mem_tracker import MemTracker
+from tracer_toys import AutogradBP, HandBP, Local, Toy, traced, values, weights
 
 from fobench.contracts import FobenchError, Phase, Prediction, Provenance, Reading
 from fobench.tracers.ledger import reachable_tensors
 from fobench.tracers.memory import LiveTensors
-from tracer_toys import AutogradBP, HandBP, Local, Toy, traced, values, weights
 
 FLOAT = 4
 
@@ -108,9 +109,7 @@ def test_each_layer_adds_one_map_to_backpropagation_by_autograd(optimizer: Any) 
     for depth in (1, 2, 3, 4):
         sizes = (784, *[width] * depth, 10)
         found.append(peaks(lambda: AutogradBP(*sizes, optimizer=optimizer), batch, sizes))  # noqa: B023
-    assert [after["batch"] - before["batch"] for before, after in zip(found, found[1:], strict=False)] == [
-        batch * width * FLOAT
-    ] * 3
+    assert [after["batch"] - before["batch"] for before, after in pairwise(found)] == [batch * width * FLOAT] * 3
 
 
 def test_the_wide_network_of_the_papers_grows_by_one_map_of_2000_units() -> None:
@@ -129,7 +128,7 @@ def test_only_rules_that_wait_for_the_error_keep_all_maps(make: Any, map_per_lay
 @given(sizes=st.lists(st.integers(2, 30), min_size=3, max_size=5).map(tuple), batch=st.integers(2, 9))
 def test_a_local_rule_holds_two_neighbouring_maps(sizes: tuple[int, ...], batch: int) -> None:
     units = sizes[1:]
-    neighbours = max([units[0], *(a + b for a, b in zip(units, units[1:], strict=False))])
+    neighbours = max([units[0], *(a + b for a, b in pairwise(units))])
     found = peaks(lambda: Local(*sizes), batch, sizes)
     assert found == {"total": batch * neighbours * FLOAT, "batch": batch * neighbours * FLOAT, "constant": 0}
 
@@ -291,12 +290,12 @@ class Holder:
     shared = torch.ones(8)
 
     def __init__(self) -> None:
-        hidden = torch.ones(3)
+        hidden, default = torch.ones(3), torch.ones(6)
         self.own = torch.ones(1)
         self.nested = {"a": [torch.ones(2)], torch.ones(4): ()}
         self.closure = lambda: hidden
         self.bound = Inner().method
-        self.default = lambda x=torch.ones(6): elsewhere
+        self.default = lambda x=default: elsewhere
         self.module = torch.nn.Linear(7, 1, bias=False)
         self.loop = self
 
