@@ -292,7 +292,7 @@ class Header:
 
     `sources` are the hashes of the learner's and the dataset's code, `versions` of the packages, `samples` the sizes of
     the splits in use. `instruments` has an entry for every meter or tracer asked for: `{"channels": [...],
-    "update_period_s": ...}`, or `{"absent": reason}`.
+    "update_period_s": ..., "notes": [...]}`, or `{"absent": reason}`.
     """
 
     part: Part

@@ -32,7 +32,7 @@ def list_data_sets(data: Root = None) -> None:
             sentence = _create(name, {}).missing(root)
         except FobenchError as error:
             sentence = str(error)
-        table.add_row(name, sentence or "ready")
+        table.add_row(name, (sentence or "ready").removeprefix(f"{name}: "))
     Console().print(table)
 
 

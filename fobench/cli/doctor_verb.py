@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import platform
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any
 
 from fobench import plugins
 from fobench.contracts import FobenchError, Reference
+from fobench.harness import machine
 
 
 def verb() -> None:
@@ -30,31 +27,15 @@ def verb() -> None:
 
 
 def _machine() -> dict[str, str]:
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    facts = machine.facts()
     return {
-        "Python": platform.python_version(),
-        "torch": _torch(),
-        "CPU": _cpu_model(),
-        "cores": str(os.cpu_count()),
-        "memory": f"{memory / 2**30:.1f} GiB",
+        "Python": facts["versions"]["python"],
+        "torch": facts["versions"].get("torch", "not installed; run `pip install -c constraints.txt .`"),
+        "CPU": facts["cpu"],
+        "cores": str(facts["cores"]),
+        "memory": f"{facts['memory_gib']} GiB",
+        "GPUs": ", ".join(facts["gpus"]) or "none",
     }
-
-
-def _torch() -> str:
-    """Return torch's version without importing it, which takes a second."""
-    try:
-        return version("torch")
-    except PackageNotFoundError:
-        return "not installed; run `pip install -c constraints.txt .`"
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    models = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(models, platform.processor() or platform.machine())
 
 
 def _diagnose(name: str) -> tuple[str, ...]:

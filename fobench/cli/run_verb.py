@@ -29,6 +29,9 @@ def verb(
     rerun_stale: Annotated[
         bool, typer.Option("--rerun-stale", help="Run cells again whose source or data changed.")
     ] = False,
+    rerun_unstable: Annotated[
+        bool, typer.Option("--rerun-unstable", help="Run cells again that other programs disturbed.")
+    ] = False,
     report: Annotated[bool, typer.Option("--report", help="Write the report at the end.")] = False,
 ) -> None:
     """Run the cells of a suite that are not done yet; interrupt it at any time, the next run resumes."""
@@ -50,21 +53,22 @@ def verb(
         tuple(real),
     )
     record(order.store.folder, order.machine)
-    failed = _work(order)
+    failed = _work(order, rerun_unstable)
     _report(order, report)
     if failed:
         raise typer.Exit(1)
 
 
-def _work(order: Order) -> bool:
+def _work(order: Order, rerun_unstable: bool) -> bool:
     """Run what is wanted, print line by line, and say whether any cell of the suite is failed in the end."""
-    from fobench.harness.runner import run
+    from fobench.harness.runner import run, unstable
     from fobench.harness.states import State, standings
 
     standing = standings(order.suite, order.store, order.real)
     counts = Counter(item.state for item in standing)
     console.print(f"{order.suite.name} on {order.machine}: " + ", ".join(f"{counts[state]} {state}" for state in State))
-    cells = [item.cell for item in standing if item.state in order.states]
+    disturbed = {cell.id for cell, _ in unstable(order)} if rerun_unstable else set()
+    cells = [item.cell for item in standing if item.state in order.states or item.cell.id in disturbed]
     outcomes = list(_shown(run(order, cells), len(cells)))
     _advise(outcomes, order)
     after = [item.state for item in standings(order.suite, order.store, order.real)]
@@ -98,20 +102,24 @@ def _duration(seconds: float) -> str:
 
 
 def _advise(outcomes: list[Outcome], order: Order) -> None:
+    """Sum up; say of failed cells where their output is, and of unstable ones what to do."""
+    from fobench.harness.runner import unstable
+
     counts = Counter(outcome.status for outcome in outcomes)
     if outcomes:
         console.print("finished: " + ", ".join(f"{number} {status}" for status, number in counts.items()))
     for outcome in outcomes:
-        if outcome.unstable:
-            where = order.store.path(outcome.cell)
-            line = f"unstable: {where.name}: {outcome.unstable}; stop them, delete this file and run again"
-            console.print(line, soft_wrap=True, markup=False)
-        elif outcome.reason:
-            console.print(
-                f"see {order.store.folder}/{outcome.cell.stem}.log; --retry-failed tries again",
-                soft_wrap=True,
-                markup=False,
-            )
+        if outcome.reason:
+            log = order.store.path(outcome.cell).with_suffix(".log")
+            console.print(f"failed: see {log}; --retry-failed tries again", soft_wrap=True, markup=False)
+    doubtful = unstable(order)
+    for cell, reason in doubtful:
+        line = f"unstable: {cell.label} on {cell.dataset.name}, seed {cell.seed}: {reason} while it was measured"
+        console.print(line, soft_wrap=True, markup=False)
+    if doubtful:
+        console.print(
+            f"{len(doubtful)} cells are unstable: stop the other programs, --rerun-unstable measures them again"
+        )
 
 
 def _report(order: Order, wanted: bool) -> None:

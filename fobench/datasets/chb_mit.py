@@ -35,7 +35,7 @@ ICTAL_WINDOWS = {
     1: 108, 2: 42, 3: 99, 4: 93, 5: 138, 7: 80, 8: 228, 9: 67, 10: 109, 11: 201, 12: 354, 13: 150, 15: 489, 17: 72,
     18: 77, 19: 58, 20: 69, 21: 49, 22: 50, 23: 103, 24: 174,
 }  # fmt: skip
-"""Ictal windows of each patient by the publisher's summaries; 24, whose summary was not at hand: what the published sizes leave."""
+"""Ictal windows of each patient by the publisher's summaries; 24 (summary not at hand): what the published sizes leave."""
 UNVERIFIED = (24,)
 
 

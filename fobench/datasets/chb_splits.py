@@ -55,7 +55,7 @@ def _test_seizures(seizure: Array, patient: int, rng: np.random.Generator) -> Ar
 
 
 def leave_one_out(patients: Array, tested: int, rng: np.random.Generator) -> Indices:
-    """Test on one patient, validate on a tenth of the other subjects, train on the rest; the tested one's second case is unused."""
+    """Test on one patient, validate on a tenth of the other subjects, train on the rest, without the tested one's other case."""
     subjects = np.array([subject(int(patient)) for patient in patients])
     others = np.setdiff1d(subjects, subject(tested))
     held_out = rng.choice(others, max(1, round(len(others) * VALID_FRACTION)), replace=False)

@@ -29,7 +29,8 @@ AMPLITUDES = np.array(
 """Height of the waves P, Q, R, S, T in the classes N, S, V, F, Q, relative to a normal beat."""
 
 BREADTHS = np.array(
-    [[1, 1, 1, 1, 1], [1, 1, 1, 1, 1.2], [1, 2.5, 2.5, 2.5, 1.2], [1, 1.7, 1.7, 1.7, 1], [1, 1, 1.5, 3, 1]]
+    [[1, 1, 1, 1, 1], [1, 1, 1, 1, 1.2], [1, 2.5, 2.5, 2.5, 1.2], [1, 1.7, 1.7, 1.7, 1], [1, 1, 1.5, 3, 1]],
+    np.float32,
 )
 """Their widths, likewise: beats from the ventricles are broad."""
 
@@ -51,15 +52,22 @@ def beats(labels: Array, width: int, rng: np.random.Generator) -> Array:
 
 def _batch(labels: Array, width: int, rng: np.random.Generator) -> Array:
     size = (len(labels), len(ANGLES))
-    widths = WIDTHS * BREADTHS[labels] * rng.normal(1, 0.1, size).clip(0.5)
-    heights = HEIGHTS * WIDTHS**2 * AMPLITUDES[labels] * rng.normal(1, 0.15, size)
-    cycle = rng.normal(0.8, 0.1, len(labels)).clip(0.5, 1.2) * RATE_HZ
-    theta = 2 * np.pi * np.arange(width) / cycle[:, None]
-    trace = rng.normal(0, 0.03 * HEIGHTS[2] * WIDTHS[2] ** 2, theta.shape)
+    widths = WIDTHS * BREADTHS[labels] * _around_one(0.1, size, rng).clip(0.5)
+    heights = HEIGHTS * WIDTHS**2 * AMPLITUDES[labels] * _around_one(0.15, size, rng)
+    cycle = np.float32(0.8 * RATE_HZ) * _around_one(0.125, len(labels), rng).clip(0.6, 1.5)
+    samples = np.arange(width, dtype=np.float32)
+    theta = np.float32(2 * np.pi) * samples / cycle[:, None]
+    trace = 0.03 * HEIGHTS[2] * WIDTHS[2] ** 2 * rng.standard_normal(theta.shape, np.float32)
     for wave, angle in enumerate(ANGLES):
-        distance = (theta - angle + np.pi) % (2 * np.pi) - np.pi
+        distance = np.abs(theta - angle)
+        distance = np.minimum(distance, np.abs(distance - np.float32(2 * np.pi)))  # from the nearer of two beats
         trace += heights[:, wave, None] * np.exp(-((distance / widths[:, wave, None]) ** 2) / 2)
-    return unit_range(trace, np.arange(width) < LENGTH_IN_CYCLES * cycle[:, None])
+    return unit_range(trace, samples < LENGTH_IN_CYCLES * cycle[:, None])
+
+
+def _around_one(deviation: float, size: int | tuple[int, ...], rng: np.random.Generator) -> Array:
+    factors: Array = 1 + deviation * rng.standard_normal(size, np.float32)
+    return factors
 
 
 def unit_range(values: Array, inside: Array) -> Array:

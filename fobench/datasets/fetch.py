@@ -56,8 +56,12 @@ def publisher_checksums(folder: Path, base_url: str) -> dict[str, str]:
     listed = [line.split(maxsplit=1) for line in response.text.splitlines() if line.strip()]
     if not listed or any(len(fields) != 2 or len(fields[0]) != 64 for fields in listed):
         raise DatasetError(f"{url} is not a list of SHA-256 checksums and names; is the address right?")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "SHA256SUMS.txt").write_text(response.text, encoding="utf-8")
+    path = folder / "SHA256SUMS.txt"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(response.text, encoding="utf-8")
+    except OSError as error:
+        raise DatasetError(_unwritable(path, error)) from error
     return {name.strip().lstrip("*"): f"sha256:{digest}" for digest, name in listed}
 
 
@@ -86,7 +90,7 @@ def _retrieve(download: Download, folder: Path, base_url: str) -> None:
             "or take the file from another server"
         ) from error
     except OSError as error:
-        raise DatasetError(f"{folder / download.name} cannot be written ({error}); mend that, then {AGAIN}") from error
+        raise DatasetError(_unwritable(folder / download.name, error)) from error
 
 
 class _Resuming:
@@ -132,6 +136,10 @@ def _copy(response: Any, file: IO[bytes]) -> None:
 
 def _join(base_url: str, name: str) -> str:
     return f"{base_url.rstrip('/')}/{name}"
+
+
+def _unwritable(path: Path, error: OSError) -> str:
+    return f"{path} cannot be written ({error.strerror}); mend that or choose another folder with --data, then {AGAIN}"
 
 
 def _sentence(url: str, error: Any) -> str:

@@ -98,28 +98,35 @@ class MITBIH:
 
     def _splits(self, beats: Array, labels: Array, origin: Origin, checksums: dict[str, str]) -> Splits:
         rng = np.random.default_rng(self.seed)
-        train, valid, test = self._divide(labels, rng)
+        if self.split == "intra":
+            train, valid, test = by_beat(labels, rng)
+        else:
+            record_of = np.repeat(self.records, [sum(BEATS[record]) for record in self.records])
+            train, valid, test = by_record(record_of, rng)
         if self.balance == "resample":
-            train = _resampled(train, labels, rng)
+            train = resampled(train, labels, rng)
         kept = beats[:, : self.crop]
         ours, theirs, held_out = (as_split(kept[indices], labels[indices]) for indices in (train, test, valid))
         return Splits(ours, theirs, held_out, origin, checksums)
 
-    def _divide(self, labels: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
-        """Return the indices of training, validation and test: by beat within each class, or by record."""
-        if self.split == "intra":
-            rest, test = stratified(labels, TEST_FRACTION, rng)
-            train, valid = stratified(labels[rest], VALID_FRACTION, rng)
-            return rest[train], rest[valid], test
-        record_of = np.repeat(self.records, [sum(BEATS[record]) for record in self.records])
-        drawn = rng.choice(DS1, round(len(DS1) * VALID_FRACTION), replace=False)
-        held_out, ours = np.isin(record_of, drawn), np.isin(record_of, DS1)
-        members = (np.flatnonzero(mask) for mask in (ours & ~held_out, held_out, ~ours))
-        train, valid, test = (rng.permutation(indices) for indices in members)
-        return train, valid, test
+
+def by_beat(labels: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    """Return the indices of training, validation and test, drawn within each class."""
+    rest, test = stratified(labels, TEST_FRACTION, rng)
+    train, valid = stratified(labels[rest], VALID_FRACTION, rng)
+    return rest[train], rest[valid], test
 
 
-def _resampled(train: Array, labels: Array, rng: np.random.Generator) -> Array:
+def by_record(record_of: Array, rng: np.random.Generator) -> tuple[Array, Array, Array]:
+    """Return the indices of training and validation (records of DS1, a tenth of them held out) and of test (DS2)."""
+    drawn = rng.choice(DS1, round(len(DS1) * VALID_FRACTION), replace=False)
+    validates = np.isin(record_of, drawn)
+    members = (np.isin(record_of, DS1) & ~validates, validates, np.isin(record_of, DS2))
+    train, valid, test = (rng.permutation(np.flatnonzero(mask)) for mask in members)
+    return train, valid, test
+
+
+def resampled(train: Array, labels: Array, rng: np.random.Generator) -> Array:
     """Draw as many training beats of every class; a class with fewer is drawn from with replacement."""
     share = len(train) // len(CLASSES)
     by_class = [train[labels[train] == label] for label in range(len(CLASSES))]
@@ -147,7 +154,7 @@ def cut(record: Record, r_samples: Array) -> Array:
 
     signal = resample_poly(record.signal, UP, DOWN)
     starts = np.rint(r_samples * UP / DOWN).astype(np.int64)
-    lengths = np.rint(1.2 * median_intervals(r_samples) * UP / DOWN).astype(np.int64)
+    lengths = np.rint(median_intervals(r_samples) * 6 * UP / (5 * DOWN)).astype(np.int64)  # 1.2 = 6/5, kept exact
     offsets = np.arange(max(WIDTH, lengths.max()))
     places = starts[:, None] + offsets
     inside = (offsets < lengths[:, None]) & (places < len(signal))

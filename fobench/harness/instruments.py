@@ -23,5 +23,9 @@ def open_meters(plan: Plan, base: Path) -> tuple[dict[str, Meter], dict[str, dic
             described[reference.name] = {"absent": reason}
             continue
         meters[reference.name] = meter
-        described[reference.name] = {"channels": list(meter.channels), "update_period_s": meter.update_period_s}
+        described[reference.name] = {
+            "channels": list(meter.channels),
+            "update_period_s": meter.update_period_s,
+            "notes": list(getattr(meter, "notes", ())),
+        }
     return meters, described

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import torch
@@ -74,6 +75,7 @@ class Workshop:
             versions=versions(),
             instruments=instruments,
             samples={"train": len(splits.train.x), "test": len(splits.test.x)},
+            started_utc=datetime.now(UTC).isoformat(timespec="seconds"),
         )
 
 

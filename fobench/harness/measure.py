@@ -135,16 +135,16 @@ class _Life:
             window.samples = len(held_out.x)
 
     def _infer(self, learner: Learner, batch_size: int) -> None:
-        """Fill one window with whole predictions at one batch size."""
+        """Fill one window with whole predictions at one batch size; a few before it warm up."""
         inputs = self._inputs(batch_size)
-        predict_s = statistics.median(
-            _seconds(lambda: learner.predict(next(inputs)), self.windows.synchronise) for _ in range(WARM_UP_STEPS[0])
-        )
-        predictions = max(1, round(self.windows.length_s / predict_s))
+        for _ in range(WARM_UP_STEPS[0]):
+            learner.predict(next(inputs))
         with self.windows.open(Phase.INFER) as window:
-            for _ in range(predictions):
+            end = time.perf_counter() + self.windows.length_s
+            while time.perf_counter() < end:
                 learner.predict(next(inputs))
-            window.samples, window.batch_size = predictions * batch_size, batch_size
+                window.samples += batch_size
+            window.batch_size = batch_size
 
     def _inputs(self, batch_size: int) -> Iterator[Tensor]:
         test = self.workshop.splits.test

@@ -44,13 +44,12 @@ class Order:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one cell ended, after how many seconds; `unstable` says why its times and energies deserve doubt."""
+    """How one cell ended, after how many seconds."""
 
     cell: Cell
     status: Status
     reason: str
     seconds: float
-    unstable: str = ""
 
 
 def run(order: Order, cells: list[Cell]) -> Iterator[Outcome]:
@@ -65,8 +64,7 @@ def run(order: Order, cells: list[Cell]) -> Iterator[Outcome]:
             entry = launch(_job(order, cell, Part.MEASURE), order.store.folder)
         elif entry.header.part == Part.TRACE:
             failed_traces[cell.trace_id] = entry
-        seconds = time.monotonic() - start
-        yield Outcome(cell, entry.status, entry.reason, seconds, _doubt(entry) if entry.status == Status.DONE else "")
+        yield Outcome(cell, entry.status, entry.reason, time.monotonic() - start)
 
 
 def _job(order: Order, cell: Cell, part: Part) -> Job:
@@ -87,10 +85,17 @@ def _traced(order: Order, cell: Cell) -> Entry:
     return launch(_job(order, cell, Part.TRACE), order.store.folder)
 
 
-def _doubt(entry: Entry) -> str:
+def doubt(entry: Entry) -> str:
     """Say why a cell's times and energies deserve doubt, or nothing."""
     shares = [
         row["value"] for row in entry.rows() if row["quantity"] == "foreign_cpu" and row["phase"] in ("train", "infer")
     ]
     mean = sum(shares) / len(shares) if shares else 0.0
-    return f"other programs used {mean:.0%} of the CPU while it was measured" if mean > UNQUIET else ""
+    return f"other programs used {mean:.0%} of the CPU" if mean > UNQUIET else ""
+
+
+def unstable(order: Order) -> list[tuple[Cell, str]]:
+    """Return the cells that are done and deserve doubt, each with the reason."""
+    entries = [(cell, order.store.find(cell)) for cell in order.suite.cells]
+    doubts = [(cell, doubt(entry)) for cell, entry in entries if entry is not None and entry.status == Status.DONE]
+    return [(cell, reason) for cell, reason in doubts if reason]

@@ -35,7 +35,7 @@ from torch import Tensor
 from fobench import networks
 from fobench.contracts import Prediction, Role, Task, role
 from fobench.learners import checks, optimizers
-from fobench.learners.layers import ACTIVATIONS, WEIGHT_INITS, build, error_, flat, symbols
+from fobench.learners.layers import ACTIVATIONS, WEIGHT_INITS, build, error_, flat, symbols, weights
 
 
 @dataclass
@@ -78,9 +78,7 @@ class BioFO:
         """Turn to the next layer, with a fresh optimizer; in one sweep to all layers."""
         self.depth = stage + 1 if self.order == "greedy" else len(self.layers)  # layers in use
         self.active = [stage] if self.order == "greedy" else list(range(self.depth))
-        self.steps = optimizers.make(self.optimizer)
-        for number in self.active:
-            self.steps.track(*self.layers[number].weights)
+        self.steps = optimizers.make(self.optimizer, weights(self.layers[number] for number in self.active))
 
     def forward_pass(self, x: Tensor, depth: int) -> Tensor:
         """Return H of layer `depth`, counted from 1; of 0, the input."""

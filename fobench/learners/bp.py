@@ -28,10 +28,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fobench import networks
 from fobench.contracts import Prediction, Task
 from fobench.learners import checks, optimizers
-from fobench.learners.layers import ACTIVATIONS, OUTPUTS, WEIGHT_INITS, build, error_, flat, symbols
+from fobench.learners.layers import (
+    ACTIVATIONS,
+    OUTPUTS,
+    WEIGHT_INITS,
+    build,
+    error_,
+    flat,
+    symbols,
+    weights,
+    with_output,
+)
 
 
 @dataclass
@@ -52,12 +61,9 @@ class BP:
     def setup(self, task: Task, generator: torch.Generator, device: str) -> None:
         """Allocate hidden layers, output layer and optimizer state."""
         checks.require(self, task)
-        records = [*networks.expand(self.network), networks.dense(task.outputs)]
-        self.layers = build(networks.layers(records, task), self.weight_init, self.bias, generator, device)
+        self.layers = build(with_output(self.network, task), self.weight_init, self.bias, generator, device)
         self.f, self.p = ACTIVATIONS[self.activation], OUTPUTS[self.output]
-        self.steps = optimizers.make(self.optimizer)
-        for layer in self.layers:
-            self.steps.track(*layer.weights)
+        self.steps = optimizers.make(self.optimizer, weights(self.layers))
 
     def forward_pass(self, x: Tensor) -> list[Tensor]:
         """Return H_0 .. H_{L-1} and P."""

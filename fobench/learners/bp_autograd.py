@@ -24,10 +24,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from fobench import networks
 from fobench.contracts import Prediction, Task
 from fobench.learners import checks, optimizers
-from fobench.learners.layers import OUTPUTS, WEIGHT_INITS, build, flat, symbols
+from fobench.learners.layers import OUTPUTS, WEIGHT_INITS, build, flat, symbols, weights, with_output
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "linear": lambda A: A,
@@ -56,11 +55,9 @@ class BPAutograd:
     def setup(self, task: Task, generator: torch.Generator, device: str) -> None:
         """Allocate the weights; torch's optimizer allocates its state in the first step."""
         checks.require(self, task, self._demand)
-        records = [*networks.expand(self.network), networks.dense(task.outputs)]
-        self.layers = build(networks.layers(records, task), self.weight_init, self.bias, generator, device)
+        self.layers = build(with_output(self.network, task), self.weight_init, self.bias, generator, device)
         self.f = ACTIVATIONS[self.activation]
-        weights = [tensor.requires_grad_() for layer in self.layers for tensor in layer.weights]
-        self.steps = fused(optimizers.make(self.optimizer), weights)
+        self.steps = fused(optimizers.make(self.optimizer), [W.requires_grad_() for W in weights(self.layers)])
 
     def forward_pass(self, x: Tensor) -> Tensor:
         """Return the logits A_L."""
@@ -92,12 +89,12 @@ class BPAutograd:
         return {name: tensor.detach() for name, tensor in symbols(self.layers).items()}
 
 
-def fused(rule: optimizers.Optimizer, weights: list[Tensor]) -> torch.optim.Optimizer:
+def fused(rule: optimizers.Optimizer, leaves: list[Tensor]) -> torch.optim.Optimizer:
     """Return torch's fused optimizer that takes the same steps as `rule`."""
     match rule:
         case optimizers.Adam(eta, beta1, beta2, epsilon, decay):
-            return torch.optim.Adam(weights, eta, (beta1, beta2), epsilon, decay, fused=True)
+            return torch.optim.Adam(leaves, eta, (beta1, beta2), epsilon, decay, fused=True)
         case optimizers.Momentum(eta, mu, decay, nesterov):
-            return torch.optim.SGD(weights, eta, mu, weight_decay=decay, nesterov=nesterov, fused=True)
+            return torch.optim.SGD(leaves, eta, mu, weight_decay=decay, nesterov=nesterov and mu > 0, fused=True)
         case _:
-            return torch.optim.SGD(weights, rule.eta, weight_decay=getattr(rule, "decay", 0.0), fused=True)
+            return torch.optim.SGD(leaves, rule.eta, weight_decay=getattr(rule, "decay", 0.0), fused=True)

@@ -29,10 +29,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fobench import networks
 from fobench.contracts import Prediction, Role, Task, role
 from fobench.learners import checks, optimizers
-from fobench.learners.layers import ACTIVATIONS, OUTPUTS, WEIGHT_INITS, build, error_, flat, symbols, uniform_
+from fobench.learners.layers import (
+    ACTIVATIONS,
+    OUTPUTS,
+    WEIGHT_INITS,
+    build,
+    error_,
+    flat,
+    symbols,
+    uniform_,
+    weights,
+    with_output,
+)
 
 
 @dataclass
@@ -54,33 +64,35 @@ class DRTP:
     def setup(self, task: Task, generator: torch.Generator, device: str) -> None:
         """Allocate hidden layers, output layer, feedback and optimizer state."""
         checks.require(self, task)
-        records = [*networks.expand(self.network), networks.dense(task.outputs)]
-        *self.hidden, self.top = build(networks.layers(records, task), self.weight_init, self.bias, generator, device)
+        *self.hidden, self.top = build(with_output(self.network, task), self.weight_init, self.bias, generator, device)
         self.f, self.p = ACTIVATIONS[self.activation], OUTPUTS[self.output]
         # B_l: n_l x C, U(+-sqrt(6/n_l)); kept transposed, so that a label's projection is one contiguous row
         self.B = [
             uniform_(torch.empty(task.classes, len(layer.W), device=device), len(layer.W), generator).T
             for layer in self.hidden
         ]
-        self.steps = optimizers.make(self.optimizer)
-        for layer in [*self.hidden, self.top]:
-            self.steps.track(*layer.weights)
+        self.steps = optimizers.make(self.optimizer, weights([*self.hidden, self.top]))
 
     @role(Role.PROJECTION)
     def project(self, y: Tensor, B: Tensor) -> Tensor:
         """Return T B^T, N x n_l."""
         return B.T.index_select(0, y)
 
+    def layer_step(self, number: int, before: Tensor, y: Tensor, over: int) -> Tensor:
+        """Update one hidden layer and return its activity from before the update."""
+        layer = self.hidden[number]
+        H = self.f.apply_(layer(before))
+        D = self.f.derive_(self.project(y, self.B[number]), H)  # D_l = (T B_l^T) o f'(A_l)
+        layer.accumulate_(D, before, self.steps, over)  # G_l = D_l^T H_{l-1}
+        return H
+
     @torch.no_grad()
     def train_step(self, x: Tensor, y: Tensor) -> None:
         """Learn from one batch, layer by layer during the forward pass."""
         over, over_top = self._divisors(len(x))
         before = flat(x)
-        for layer, B in zip(self.hidden, self.B, strict=True):
-            H = self.f.apply_(layer(before))
-            D = self.f.derive_(self.project(y, B), H)  # D_l = (T B_l^T) o f'(A_l)
-            layer.accumulate_(D, before, self.steps, over)  # G_l = D_l^T H_{l-1}
-            before = H
+        for number in range(len(self.hidden)):
+            before = self.layer_step(number, before, y, over)
         E = error_(self.p(self.top(before)), y)  # D_L = P - T
         self.top.accumulate_(E, before, self.steps, over_top)
 

@@ -22,9 +22,9 @@ of the neutral sample if a head is trained.
   every sample under all labels at each depth, which is no part of learning.
 - `score_layers: all` is the Bio-FO baseline, `from-second` (where there is a second) the original code; both for scores
   and head.
-- Negative labels are drawn per step, uniformly among the wrong ones. With `label: max` (CHB-MIT) the amplitude is the
-  maximum of the sample as it is stored; the neutral label stays 1/C, as published, and never overwrites the stored
-  sample.
+- Negative labels are drawn per step, uniformly among the wrong ones. With `label_amplitude: max` (CHB-MIT) the
+  amplitude is the maximum of the sample as it is stored; the neutral label stays 1/C, as published, and never
+  overwrites the stored sample.
 - The head is kept as one block V_l per layer that it reads; the short last batch is kept.
 """
 
@@ -41,7 +41,7 @@ from torch import Tensor
 from fobench import networks
 from fobench.contracts import Prediction, Role, Task, role
 from fobench.learners import checks, optimizers
-from fobench.learners.layers import WEIGHT_INITS, Dense, build, error_, flat, symbols
+from fobench.learners.layers import WEIGHT_INITS, Dense, build, error_, flat, symbols, weights
 
 
 def _amplitude(name: str, value: Any) -> None:
@@ -56,7 +56,7 @@ class FF:
     network: Any  # published: 4 x 2000
     inference: str = checks.choice("multi-pass", ("multi-pass", "one-pass"))
     score_layers: str = checks.choice("all", ("all", "from-second"))
-    label: float | str = field(default=1.0, metadata={"check": _amplitude})
+    label_amplitude: float | str = field(default=1.0, metadata={"check": _amplitude})  # max: of the sample (CHB-MIT)
     peer: float = checks.between(0.03, 0, 1e3)  # weight of the peer term
     peer_rate: float = checks.between(0.1, 0, 1)  # r <- (1 - rate) r + rate mean
     bias: bool = checks.choice(True, (True, False))
@@ -88,10 +88,8 @@ class FF:
         ]
         readers = records[self.first :] if self.inference == "one-pass" else []
         self.V = build(readers, "zero", False, generator, device)
-        self.steps, self.head_steps = optimizers.make(self.optimizer), optimizers.make(self.head_optimizer)
-        for layers, steps in ((self.layers, self.steps), (self.V, self.head_steps)):
-            for layer in layers:
-                steps.track(*layer.weights)
+        self.steps = optimizers.make(self.optimizer, weights(self.layers))
+        self.head_steps = optimizers.make(self.head_optimizer, weights(self.V))
         self.classes, self.generator = task.classes, generator
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
@@ -104,7 +102,9 @@ class FF:
         """Repeat the batch once per N `labels` and write each row's label into its first C values."""
         copies = len(labels) // len(x)
         rows = x.repeat(copies, 1)
-        amplitude = x.amax(1, keepdim=True).repeat(copies, 1) if self.label == "max" else float(self.label)
+        amplitude = (
+            x.amax(1, keepdim=True).repeat(copies, 1) if self.label_amplitude == "max" else float(self.label_amplitude)
+        )
         rows[:, : self.classes] = 0
         return rows.scatter_(1, labels[:, None], amplitude)
 

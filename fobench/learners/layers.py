@@ -12,11 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from fobench.contracts import Role, role
+from fobench import networks
+from fobench.contracts import Role, Task, role
 from fobench.learners.checks import lookup
 from fobench.learners.optimizers import Optimizer
 from fobench.networks import Layer
@@ -63,6 +65,16 @@ def build(
     for layer in built:
         initialise_(layer, generator)
     return built
+
+
+def with_output(network: Any, task: Task) -> tuple[Layer, ...]:
+    """Return the layers of `network` and a dense output layer on top."""
+    return networks.layers([*networks.expand(network), networks.dense(task.outputs)], task)
+
+
+def weights(layers: Iterable[Dense]) -> list[Tensor]:
+    """Return the trained tensors of all layers."""
+    return [tensor for layer in layers for tensor in layer.weights]
 
 
 def symbols(layers: Iterable[Dense]) -> dict[str, Tensor]:

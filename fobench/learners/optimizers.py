@@ -8,7 +8,8 @@ layer is updated, which is never more than a scratch kept for the largest layer,
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import torch
@@ -88,7 +89,7 @@ class Momentum:
         gain, rate = (self.eta, 1.0) if self.eta_in_buffer else (1.0, self.eta)
         keep, stride = self.mu, 1.0
         if self.nesterov:
-            # G = V_new - mu V_old, hence W - rate (G + mu V_new) = W + rate mu V_old - rate (1 + mu) V_new: no copy of G
+            # G = V_new - mu V_old: the step is W + rate mu V_old - rate (1 + mu) V_new, without a copy of G
             W.add_(V, alpha=rate * self.mu)
             # decay then meets W + rate mu V_old instead of W, which this undoes
             keep, stride = self.mu * (1 - self.eta * self.decay), 1 + self.mu
@@ -132,6 +133,7 @@ class Adam:
 
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "momentum": Momentum, "adam": Adam}
+FRACTIONS = ("mu", "beta1", "beta2")
 
 
 def default(**spec: Any) -> Any:
@@ -139,8 +141,11 @@ def default(**spec: Any) -> Any:
     return dataclasses.field(default_factory=lambda: dict(spec), metadata={"check": lambda name, value: make(value)})
 
 
-def make(spec: Mapping[str, Any]) -> Optimizer:
-    """Build an optimizer from `{name: sgd | momentum | adam, eta: ..., ...}`; LearnerError for an unknown one."""
+def make(spec: Mapping[str, Any], weights: Iterable[Tensor] = ()) -> Optimizer:
+    """Build the optimizer of some weights from `{name: sgd | momentum | adam, eta: ..., ...}`.
+
+    LearnerError for an unknown name or option, or a number out of range.
+    """
     if not isinstance(spec, Mapping) or "name" not in spec:
         raise LearnerError(f"optimizer is {spec!r}; expected a name and its numbers, such as {{name: adam, eta: 1e-4}}")
     kind = lookup("optimizer", spec["name"], OPTIMIZERS)
@@ -148,8 +153,16 @@ def make(spec: Mapping[str, Any]) -> Optimizer:
     defaults = {item.name: item.default for item in dataclasses.fields(kind)}  # type: ignore[arg-type]
     for key, value in options.items():
         chosen(f"option of {spec['name']}", key, defaults)
-        switch = isinstance(defaults[key], bool)
-        if switch != isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
-            expected = "true or false" if switch else "a number of at least 0"
-            raise LearnerError(f"{key} of {spec['name']} is {value!r}; expected {expected}")
-    return kind(**options)
+        _check(f"{key} of {spec['name']}", value, defaults[key], below=1 if key in FRACTIONS else math.inf)
+    optimizer = kind(**options)
+    optimizer.track(*weights)
+    return optimizer
+
+
+def _check(what: str, value: Any, default: Any, below: float) -> None:
+    if isinstance(default, bool):
+        if not isinstance(value, bool):
+            raise LearnerError(f"{what} is {value!r}; expected true or false")
+    elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < below:
+        bound = "" if below == math.inf else f" and below {below}"
+        raise LearnerError(f"{what} is {value!r}; expected a number of at least 0{bound}")

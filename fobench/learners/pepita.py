@@ -33,10 +33,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fobench import networks
 from fobench.contracts import Prediction, Role, Task, role
 from fobench.learners import checks, optimizers
-from fobench.learners.layers import ACTIVATIONS, OUTPUTS, WEIGHT_INITS, Dense, build, error_, flat, symbols, uniform_
+from fobench.learners.layers import (
+    ACTIVATIONS,
+    OUTPUTS,
+    WEIGHT_INITS,
+    Dense,
+    build,
+    error_,
+    flat,
+    symbols,
+    uniform_,
+    weights,
+    with_output,
+)
 
 
 @dataclass
@@ -62,14 +73,11 @@ class PEPITA:
     def setup(self, task: Task, generator: torch.Generator, device: str) -> None:
         """Allocate hidden layers, output layer, F and optimizer state."""
         checks.require(self, task)
-        records = [*networks.expand(self.network), networks.dense(task.outputs)]
-        self.layers = build(networks.layers(records, task), self.weight_init, self.bias, generator, device)
+        self.layers = build(with_output(self.network, task), self.weight_init, self.bias, generator, device)
         self.F = uniform_(torch.empty(task.inputs, task.classes, device=device), task.inputs, generator)
         self.F.mul_(self.feedback_scale)
         self.f, self.p, self.generator = ACTIVATIONS[self.activation], OUTPUTS[self.output], generator
-        self.steps = optimizers.make(self.optimizer)
-        for layer in self.layers:
-            self.steps.track(*layer.weights)
+        self.steps = optimizers.make(self.optimizer, weights(self.layers))
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Divide eta by ten at each of `decay_epochs`."""

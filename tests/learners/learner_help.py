@@ -1,4 +1,4 @@
-"""What the tests of this room share: learners of every rule, set up, with weights written in, and one step's directions."""
+"""What the tests of this room share: learners of every rule, set up, with weights written in, and one step of them."""
 
 from __future__ import annotations
 

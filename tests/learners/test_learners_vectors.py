@@ -156,7 +156,9 @@ def test_ff_goodness_and_losses():
         found = torch.cat([scores[torch.arange(2), y], scores[torch.arange(2), 1 - y]]) - width
         close(found, s)
         truth = torch.tensor([1.0, 1, 0, 0])
-        assert float(torch.nn.functional.binary_cross_entropy_with_logits(found, truth)) == pytest.approx(loss, abs=1e-6)
+        assert float(torch.nn.functional.binary_cross_entropy_with_logits(found, truth)) == pytest.approx(
+            loss, abs=1e-6
+        )
 
 
 def test_ff_multi_pass_scores():

@@ -1,7 +1,7 @@
-"""The learning rules, one sample at a time, transcribed from their equations; slow, and with nothing shared with fobench.
+"""The learning rules, one sample at a time, transcribed from their equations; slow, sharing nothing with fobench.
 
-Vectors are columns here: A_l = W_l h + b_l. Every function returns the averaged descent directions G_1, G_2, ... and g_1, ... of weights
-and biases; nothing is updated.
+Vectors are columns here: A_l = W_l h + b_l. Every function returns the averaged descent directions G_1, G_2, ... and
+g_1, ... of weights and biases; nothing is updated.
 """
 
 from __future__ import annotations
