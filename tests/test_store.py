@@ -34,15 +34,27 @@ from fobench.store import ResultStore, StoreError
 
 MODEST = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 CELL = Cell(Reference("bp", {"network": []}, "BP"), Reference("digits"), Recipe(), Plan(), 3)
-ROWS = [(Context(Phase.TRAIN, "clock", 0, 0.5, window, 200, 100), Reading("duration", window + 0.25, Provenance.MEASURED)) for window in range(4)]  # fmt: skip
+ROWS = [
+    (Context(Phase.TRAIN, "clock", 0, 0.5, window, 200, 100), Reading("duration", window + 0.25, Provenance.MEASURED))
+    for window in range(4)
+]
 
 texts = st.text(st.characters(codec="utf-8"), max_size=12)
 finite = st.floats(allow_nan=False, allow_infinity=False)
 whole = st.integers(0, 2**53)
 readings = st.builds(Reading, st.sampled_from(list(UNITS)), finite, st.sampled_from(Provenance), texts)
 contexts = st.builds(
-    Context, st.sampled_from(Phase), texts, st.none() | whole, st.none() | finite, st.none() | whole, whole, st.none() | whole, finite, texts
-)  # fmt: skip
+    Context,
+    phase=st.sampled_from(Phase),
+    meter=texts,
+    stage=st.none() | whole,
+    epoch=st.none() | finite,
+    window=st.none() | whole,
+    samples=whole,
+    batch_size=st.none() | whole,
+    started_s=finite,
+    invalid=texts,
+)
 rows = st.lists(st.tuples(contexts, readings), max_size=6)
 
 

@@ -37,7 +37,7 @@ def _record(item: Any, number: int) -> Record:
     for name in item:
         if name != "kind" and name not in fields:
             raise NetworkError(
-                f"layer {number}: a {item['kind']} layer has no field {name!r}; it has {', '.join(fields)}"
+                f"layer {number}: a {item['kind']} layer has no field {name!r}; it has {', '.join(fields) or 'no fields'}"
             )
     record = {"kind": item["kind"]}
     for name, default in fields.items():
