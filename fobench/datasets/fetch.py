@@ -124,7 +124,9 @@ def _copy(response: Any, file: IO[bytes]) -> None:
 
     total = file.tell() + int(response.headers.get("Content-Length", 0))
     name = response.url.rpartition("/")[2]
-    with tqdm(desc=name, initial=file.tell(), total=total, unit="B", unit_scale=True, disable=None) as progress:
+    with tqdm(
+        desc=name, initial=file.tell(), total=total, unit="B", unit_scale=True, leave=False, disable=None
+    ) as progress:
         try:
             for chunk in response.iter_content(CHUNK):
                 file.write(chunk)

@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 from chb_files import RATE, write_edf
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fobench.contracts import DatasetError
 from fobench.datasets.chb_edf import duration, read_windows
@@ -86,3 +88,16 @@ def test_cut_in_the_header(path, length):
 def test_header_of_another_format(path):
     path.write_bytes(b"1" + path.read_bytes()[1:])
     assert "cannot be read as EDF" in refused(path)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.integers(0, 1535), st.sampled_from(b"0 9-x\xff"))
+def test_any_damage_to_the_header_is_read_or_refused_in_one_sentence(path, place, byte):
+    content = bytearray(path.read_bytes())
+    damaged = path.with_name("damaged.edf")
+    content[place] = byte
+    damaged.write_bytes(content)
+    try:
+        assert read_windows(damaged, [0], "FETCH").shape == (1, 1024)
+    except DatasetError as error:
+        assert str(error).startswith(str(damaged))

@@ -150,6 +150,12 @@ def test_too_few_quiet_windows_are_refused(tmp_path):
         CHBMIT(patients=[2]).load(tmp_path)
 
 
+def test_seizure_past_the_end_of_its_recording(tmp_path):
+    write_patient(tmp_path, 2, [(0, 100, [(20, 60), (70, 104)]), (HOUR, 300, [])])
+    with pytest.raises(DatasetError, match=r"chb02_01.edf lasts 100 s, but the summary has a seizure outside"):
+        CHBMIT(patients=[2]).load(tmp_path)
+
+
 def test_broken_summary_is_one_sentence(tmp_path):
     write_patient(tmp_path, 2, [(0, 8, [])])
     (tmp_path / "chbmit/chb02/chb02-summary.txt").write_text("nothing")
@@ -160,6 +166,7 @@ def test_broken_summary_is_one_sentence(tmp_path):
     ("options", "words"),
     [
         ({"split": "leave_one_out"}, "did you mean 'leave-one-out'"),
+        ({"patients": []}, "patients: none"),
         ({"patients": [1, 6]}, r"patients: \[6\]"),
         ({"split": "leave-one-out"}, "name the one to test on"),
         ({"patient": 3}, "and only then"),
