@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.distributed._tools.mem_tracker import MemTracker
 from tracer_toys import AutogradBP, HandBP, Local, Toy, traced, values, weights
 
-from fobench.contracts import FobenchError, Phase, Prediction, Provenance, Reading
+from fobench.contracts import Phase, Prediction, Provenance, Reading, TracerError
 from fobench.tracers.ledger import reachable_tensors
 from fobench.tracers.memory import LiveTensors
 
@@ -235,7 +235,7 @@ class Lazy(Toy):
 
 @pytest.mark.parametrize(("make", "named"), [(Fickle, "aten.sub.Tensor.*aten.add.Tensor"), (Lazy, "nothing.*aten.add")])
 def test_steps_that_differ_with_the_batch_are_refused_with_the_first_operation(make: Any, named: str) -> None:
-    with pytest.raises(FobenchError, match=f"storage 1 came from {named}"):
+    with pytest.raises(TracerError, match=f"storage 1 came from {named}"):
         traced(LiveTensors(), lambda: make(3, 2), 4, (3, 2))
 
 
@@ -244,7 +244,7 @@ def test_a_second_batch_that_is_not_one_larger_is_refused() -> None:
     for batch in (4, 6):
         with tracer.trace(learner, (torch.ones(batch, 3), torch.zeros(batch))):
             pass
-    with pytest.raises(FobenchError, match=r"\[4, 6\]"):
+    with pytest.raises(TracerError, match=r"\[4, 6\]"):
         tracer.readings()
     assert tracer._runs == []
 
@@ -255,7 +255,7 @@ class Sparse(Toy):
 
 
 def test_tensors_without_a_storage_of_their_own_are_refused() -> None:
-    with pytest.raises(FobenchError, match="sparse"):
+    with pytest.raises(TracerError, match="sparse"):
         traced(LiveTensors(), lambda: Sparse(3, 2), 4, (3, 2))
 
 
