@@ -83,3 +83,15 @@ def test_equal_means_one_network_and_the_same_budget() -> None:
     assert {tuple(widths(cell)) for cell in equal.cells} == {(2000,) * 4}
     assert {cell.learner.target for cell in equal.cells} == RULES
     assert {str(cell.recipe) for cell in equal.cells} == {str(cell.recipe) for cell in recipes.cells}
+
+
+def test_the_example_of_the_documentation_is_valid(tmp_path: Path) -> None:
+    text = (SUITES.parent / "docs" / "suites.md").read_text()
+    (tmp_path / "s.yaml").write_text(text.partition("```yaml\n")[2].partition("```")[0])
+    (tmp_path / "my_rules").mkdir()
+    (tmp_path / "my_rules/shy.py").write_text("class Shy: ...\n")
+    suite = load_suite(tmp_path / "s.yaml")
+    assert len(suite.cells) == 3 * 2 * 2
+    defaults = {(cell.label, cell.dataset.name): cell for cell in suite.cells}
+    assert defaults["Shy", "mit-bih-inter"].recipe.batch_size == 50
+    assert widths(defaults["Shy", "mit-bih-inter"]) == [32]
