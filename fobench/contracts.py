@@ -6,6 +6,7 @@ Everything here is standard library only, so that any room, any board and any pl
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -550,7 +551,7 @@ def role(name: Role) -> Callable[[Callee], Callee]:
     """
 
     def mark(function: Callee) -> Callee:
-        _roles[function.__code__] = Role(name)
+        _roles[inspect.unwrap(function).__code__] = Role(name)
         return function
 
     return mark

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import replace
 from typing import Any
@@ -177,5 +178,13 @@ def test_roles_are_read_off_code_objects() -> None:
     assert project() == 3
     assert role_of(project.__code__) is Role.PROJECTION
     assert role_of(test_tasks.__code__) is None
+
+    @functools.wraps(project)
+    def wrapper() -> None:
+        project()
+
+    role(Role.HEAD)(wrapper)
+    assert role_of(wrapper.__code__) is None, "a decorator's code is shared by all that it decorates"
+    assert role_of(project.__code__) is Role.HEAD
     with pytest.raises(ValueError, match="gradient"):
         role("gradient")(project)  # type: ignore[arg-type]

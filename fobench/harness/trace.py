@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 from contextlib import nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 from torch import Tensor
 
@@ -25,35 +26,42 @@ def trace(job: Job, writer: Writer) -> None:
     rows: Rows = []
     instruments: dict[str, dict[str, Json]] = {}
     for name in job.cell.plan.tracers:
-        try:
-            rows += _trace_with(name, workshop)
-            instruments[name] = {
-                "channels": sorted({row.channel for context, found in rows for row in found if context.meter == name})
-            }
-        except TracerError as absence:
-            instruments[name] = {"absent": str(absence)}
+        found, reasons = _trace_with(name, workshop)
+        channels = sorted({reading.channel for _, readings in found for reading in readings})
+        instruments[name] = {"channels": channels, "notes": reasons} if found else {"absent": "; ".join(reasons)}
+        rows += found
     writer.header(workshop.header(workshop.build(), instruments))
     for context, readings in rows:
         for number, reading in _numbered(readings):
             writer.rows(replace(context, window=number), [reading])
 
 
-def _trace_with(name: str, workshop: Workshop) -> Rows:
-    tracer_class = plugins.load(name, "tracers")
+def _trace_with(name: str, workshop: Workshop) -> tuple[Rows, list[str]]:
+    """Return what one tracer observed, phase by phase, and why it could not observe a phase."""
+    tracer_class = plugins.load(name, "tracers", Path(workshop.job.base))
     reason = tracer_class().unavailable()
     if reason:
-        raise TracerError(reason)
-    batch_size = workshop.job.cell.recipe.batch_size
+        return [], [reason]
     stages = stages_of(workshop.build())
     rows: Rows = []
+    reasons: list[str] = []
     for phase in tracer_class().phases:
-        for stage in range(stages) if phase == Phase.TRAIN else [stages - 1]:
-            tracer: Tracer = tracer_class()
-            for offset in tracer.batch_offsets:
-                _observe(tracer, workshop, phase, stage, batch_size + offset)
-            context = Context(phase, name, samples=batch_size, batch_size=batch_size)
-            rows.append((replace(context, stage=stage) if phase == Phase.TRAIN else context, tracer.readings()))
-    return rows
+        try:
+            for stage in range(stages) if phase == Phase.TRAIN else [stages - 1]:
+                rows.append(_trace_stage(name, tracer_class(), workshop, phase, stage))
+        except TracerError as error:
+            reasons.append(f"{phase}: {error}")
+    return rows, reasons
+
+
+def _trace_stage(
+    name: str, tracer: Tracer, workshop: Workshop, phase: Phase, stage: int
+) -> tuple[Context, list[Reading]]:
+    batch_size = workshop.job.cell.recipe.batch_size
+    for offset in tracer.batch_offsets:
+        _observe(tracer, workshop, phase, stage, batch_size + offset)
+    context = Context(phase, name, samples=batch_size, batch_size=batch_size)
+    return replace(context, stage=stage) if phase == Phase.TRAIN else context, tracer.readings()
 
 
 def _observe(tracer: Tracer, workshop: Workshop, phase: Phase, stage: int, batch_size: int) -> None:

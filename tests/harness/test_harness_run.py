@@ -74,6 +74,16 @@ def test_a_trace_counts_one_step_and_one_prediction(make_job, tmp_path: Path) ->
     assert macs == {"train": 2 * 12 * 10, "infer": 12 * 10}, "forward and update of 4 x 3 weights, batch 10"
 
 
+def test_a_tracer_sees_its_steps_at_its_batches_and_may_refuse_one_phase(make_job, tmp_path: Path) -> None:
+    job = make_job(toy_cell(plan=replace(FAST, tracers=("toys.py:Watcher",))), part=Part.TRACE)
+    entry = launch(job, tmp_path / "out")
+    assert entry.status == Status.DONE, entry.reason
+    (row,) = entry.rows()
+    assert (row["phase"], row["value"], row["samples"]) == ("train", 10 + 10 + 11 + 11, 10)
+    (described,) = entry.header.instruments.values()
+    assert described == {"channels": ["persistent"], "notes": ["infer: no step was taken before this"]}
+
+
 def test_the_same_cell_twice_gives_the_same_scores(make_job, tmp_path: Path) -> None:
     scores = []
     for folder in ("one", "two"):

@@ -5,12 +5,28 @@ from __future__ import annotations
 import os
 import signal
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
-from fobench.contracts import Cell, Origin, Plan, Prediction, Recipe, Reference, Split, Splits, Task
+from fobench.contracts import (
+    Cell,
+    MeterError,
+    Origin,
+    Phase,
+    Plan,
+    Prediction,
+    Provenance,
+    Reading,
+    Recipe,
+    Reference,
+    Split,
+    Splits,
+    Task,
+    TracerError,
+)  # fmt: skip
 
 
 @dataclass
@@ -103,6 +119,30 @@ class Blobs:
         )
 
 
+class Watcher:
+    """A tracer that sees training steps, and refuses to look at predictions."""
+
+    phases = (Phase.TRAIN, Phase.INFER)
+    batch_offsets = (0, 1)
+    steps = (1, 2)
+
+    def __init__(self):
+        self.seen = []
+
+    def unavailable(self):
+        return None
+
+    @contextmanager
+    def trace(self, learner, inputs):
+        self.seen.append(len(inputs[0]))
+        if learner.steps < 1:
+            raise TracerError("no step was taken before this")
+        yield
+
+    def readings(self):
+        return [Reading("memory", sum(self.seen), Provenance.ANALYTICAL, "persistent")]
+
+
 class Sensor:
     """A meter that fails in its third window and cannot read a channel in its fourth."""
 
@@ -119,8 +159,6 @@ class Sensor:
         self.windows += 1
 
     def stop(self):
-        from fobench.contracts import MeterError, Provenance, Reading
-
         if self.windows == 3:
             raise MeterError("the sensor was unplugged")
         channels = ("a",) if self.windows == 4 else self.channels

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import singledispatch
 from pathlib import Path
 
-from fobench.report.document import Block, Cell, Column, Document, Figure, Heading, Note, Prose, Table, Value
+from fobench.report.document import Block, Cell, Column, Document, Figure, Heading, Note, Prose, Table
 
 SUPERSCRIPTS = str.maketrans({"m": "ᵐ", "e": "ᵉ", "a": "ᵃ"})
 
