@@ -6,7 +6,7 @@ from fobench.contracts import DatasetError, Origin
 from fobench.datasets.chb_mit import CHBMIT, ICTAL_WINDOWS, PATIENTS
 from fobench.datasets.chb_splits import leave_one_out, within_patients
 from fobench.datasets.chb_summary import Recording, read_summary
-from fobench.datasets.chb_windows import INTERICTAL, ictal_windows, interictal_starts
+from fobench.datasets.chb_windows import INTERICTAL, Windows, ictal_windows, interictal_starts
 
 HOUR = 3600
 
@@ -87,6 +87,23 @@ def test_within_split_keeps_whole_seizures_on_one_side(windows):
             assert trained
             assert not tested & trained
         assert windows.y[test].mean() == 0.5
+
+
+@pytest.mark.parametrize(
+    ("sizes", "tested"),
+    [
+        ((2, 3, 5), {0}),  # none fits into 0.94 windows: the shortest
+        ((100, 8, 92), {1}),  # 18.9 windows: only one fits
+        ((5, 195, 6, 4), {0, 2, 3}),  # 19.8 windows: three fit
+    ],
+)
+def test_tested_seizures_fit_into_the_published_share(sizes, tested):
+    seizure = np.concatenate([np.repeat(np.arange(len(sizes)), sizes), np.full(sum(sizes), INTERICTAL)])
+    same = np.ones(len(seizure), int)
+    windows = Windows(same[:, None], same, seizure, same, same)
+    for seed in range(5):
+        test = within_patients(windows, np.random.default_rng(seed))[2]
+        assert set(seizure[test]) == tested | {INTERICTAL}
 
 
 def test_leave_one_out_never_trains_on_the_tested_subject(windows):
