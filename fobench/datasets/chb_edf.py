@@ -27,16 +27,17 @@ COUNTS_OFFSET = 216
 """Where, per signal of the header, the fields before `samples in each record` end: 16 + 80 + 5 x 8 + 80 bytes."""
 
 
-def duration(path: Path, remedy: str) -> float:
+def duration(path: Path, remedy: str) -> int:
     """Return the length of a recording in seconds, once its size agrees with its header; errors end in `remedy`."""
     try:
         with path.open("rb") as file:
             fixed = file.read(HEADER_BYTES)
             signals = int(fixed[252:256])
             rest = file.read(signals * SIGNAL_HEADER_BYTES)
-        records, seconds = int(fixed[236:244]), float(fixed[244:252])
+        records = int(fixed[236:244])
+        seconds = int(records * float(fixed[244:252]))
         counts = [int(rest[signals * COUNTS_OFFSET + 8 * i :][:8]) for i in range(signals)]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         raise DatasetError(f"{path} has no whole EDF header ({error}); {remedy}") from error
     expected = HEADER_BYTES + signals * SIGNAL_HEADER_BYTES + 2 * records * sum(counts)
     found = path.stat().st_size
@@ -45,7 +46,7 @@ def duration(path: Path, remedy: str) -> float:
             f"{path} has {found} bytes, but its header says {records} records of {signals} signals, which is {expected} "
             f"bytes; {remedy}"
         )
-    return records * seconds
+    return seconds
 
 
 def read_windows(path: Path, starts: Sequence[int], remedy: str) -> Array:

@@ -57,6 +57,8 @@ class CHBMIT:
         one_of("split", self.split, ("within", "leave-one-out"))
         if unknown := set(self.chosen) - set(PATIENTS):
             raise DatasetError(f"patients: {sorted(unknown)}; expected some of {', '.join(map(str, PATIENTS))}")
+        if not self.chosen:
+            raise DatasetError("patients: none; name at least one, or leave the option out for all")
         if (self.split == "leave-one-out") != (self.patient is not None):
             raise DatasetError("patient: name the one to test on with `split: leave-one-out`, and only then")
         if self.patient is not None and self.patient not in self.chosen:

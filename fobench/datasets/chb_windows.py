@@ -47,10 +47,11 @@ def patient_windows(folder: Path, recordings: Sequence[Recording], seed: int, re
     """Read one patient's windows from `folder` (named chbNN); `seed` draws the interictal ones."""
     patient = int(folder.name[3:])
     ictal = ictal_windows(recordings)
+    lengths = {recording.name: _length(folder, recording, remedy) for recording in recordings}
     candidates = [
         (recording.name, start)
         for recording in recordings
-        for start in interictal_starts(recording, recordings, duration(folder / recording.name, remedy))
+        for start in interictal_starts(recording, recordings, lengths[recording.name])
     ]
     if len(candidates) < len(ictal):
         raise DatasetError(
@@ -74,7 +75,17 @@ def ictal_windows(recordings: Sequence[Recording]) -> list[tuple[str, int, int]]
     ]
 
 
-def interictal_starts(recording: Recording, recordings: Sequence[Recording], length: float) -> list[int]:
+def _length(folder: Path, recording: Recording, remedy: str) -> int:
+    """Return the seconds of a recording, once its seizures lie within them."""
+    seconds = duration(folder / recording.name, remedy)
+    if any(start < 0 or end > seconds for start, end in recording.seizures):
+        raise DatasetError(
+            f"{folder / recording.name} lasts {seconds} s, but the summary has a seizure outside: {recording.seizures}; {remedy}"
+        )
+    return seconds
+
+
+def interictal_starts(recording: Recording, recordings: Sequence[Recording], length: int) -> list[int]:
     """Return the starts (s) of all windows of a recording of `length` seconds that are far from any seizure.
 
     Seizures of other recordings count where the summary says when both took place.
@@ -85,7 +96,7 @@ def interictal_starts(recording: Recording, recordings: Sequence[Recording], len
             shift = other.begin - recording.begin
             seizures += [(start + shift, end + shift) for start, end in other.seizures]
     near = [(start - APART_S - WINDOW_S, end + APART_S) for start, end in seizures]
-    grid = range(0, int(length) - WINDOW_S + 1, WINDOW_S)
+    grid = range(0, length - WINDOW_S + 1, WINDOW_S)
     return [at for at in grid if not any(low < at < high for low, high in near)]
 
 

@@ -14,7 +14,8 @@ from typing import IO, Any
 from fobench.contracts import DatasetError
 
 TIMEOUT_S = 30
-CHUNK = 1 << 16
+CHUNK = 4096
+"""Bytes; what a broken connection brought of the last chunk is lost, so it is small."""
 AGAIN = "run the same `fobench data fetch` again"
 
 
@@ -123,7 +124,9 @@ def _copy(response: Any, file: IO[bytes]) -> None:
 
     total = file.tell() + int(response.headers.get("Content-Length", 0))
     name = response.url.rpartition("/")[2]
-    with tqdm(desc=name, initial=file.tell(), total=total, unit="B", unit_scale=True, disable=None) as progress:
+    with tqdm(
+        desc=name, initial=file.tell(), total=total, unit="B", unit_scale=True, leave=False, disable=None
+    ) as progress:
         try:
             for chunk in response.iter_content(CHUNK):
                 file.write(chunk)

@@ -12,7 +12,7 @@ from platformdirs import user_cache_path
 def data_root(option: str | None = None) -> Path:
     """Return the folder under which every data set has its own folder: the option, `FOBENCH_DATA`, or the user cache."""
     named = option or os.environ.get("FOBENCH_DATA")
-    return Path(named).expanduser() if named else user_cache_path("fobench", appauthor=False) / "data"
+    return Path(named).expanduser().absolute() if named else user_cache_path("fobench", appauthor=False) / "data"
 
 
 def fetch_command(name: str, root: Path) -> str:

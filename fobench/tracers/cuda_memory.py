@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import torch
 from torch import Tensor
 
-from fobench.contracts import FobenchError, Learner, Phase, Provenance, Reading
+from fobench.contracts import Learner, Phase, Provenance, Reading, TracerError
 
 
 class CUDAMemory:
@@ -31,10 +31,10 @@ class CUDAMemory:
 
     @contextmanager
     def trace(self, learner: Learner, inputs: tuple[Tensor, ...]) -> Iterator[None]:
-        """Reset the allocator's peaks before the `with` block and read them after; raises FobenchError off CUDA."""
+        """Reset the allocator's peaks before the `with` block and read them after; raises TracerError off CUDA."""
         device = inputs[0].device
         if device.type != "cuda":
-            raise FobenchError(f"the batch is on {device}, where CUDA allocates nothing; set recipe.device to cuda")
+            raise TracerError(f"the batch is on {device}, where CUDA allocates nothing; set recipe.device to cuda")
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
         yield

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fobench.contracts import FobenchError, Learner, Phase, Provenance, Reading
+from fobench.contracts import Learner, Phase, Provenance, Reading, TracerError
 from fobench.tracers.ledger import reachable_tensors
 
 
@@ -39,13 +39,13 @@ class FVCore:
 
     @contextmanager
     def trace(self, learner: Learner, inputs: tuple[Tensor, ...]) -> Iterator[None]:
-        """Analyse a prediction of its own before the `with` block; raises FobenchError where fvcore cannot trace it."""
+        """Analyse a prediction of its own before the `with` block; raises TracerError where fvcore cannot trace it."""
         try:
             total, unsupported = _analyse(learner, inputs[0])
         except Exception as error:
             reason = str(error).strip().splitlines() or [""]
             name = type(learner).__name__
-            raise FobenchError(f"fvcore cannot trace {name}.predict: {type(error).__name__}: {reason[0]}") from None
+            raise TracerError(f"fvcore cannot trace {name}.predict: {type(error).__name__}: {reason[0]}") from None
         self._readings = [Reading("macs", total, Provenance.ANALYTICAL)]
         self._readings += [
             Reading("uncovered", calls, Provenance.ANALYTICAL, name) for name, calls in sorted(unsupported.items())

@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.multiprocessing import reductions
 from torch.utils._pytree import tree_leaves
 
-from fobench.contracts import FobenchError, Learner
+from fobench.contracts import Learner, TracerError
 
 StorageWeakRef: Any = reductions.StorageWeakRef
 
@@ -109,7 +109,7 @@ def _tensors(values: Any) -> Iterator[Tensor]:
 
 def _storage(tensor: Tensor) -> torch.UntypedStorage:
     if tensor.layout is not torch.strided:
-        raise FobenchError(
+        raise TracerError(
             f"the ledger of live tensors found a tensor of layout {tensor.layout}; it follows dense tensors only, "
             "leave live-tensors out of the plan's tracers"
         )

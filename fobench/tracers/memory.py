@@ -14,7 +14,7 @@ from itertools import zip_longest
 
 from torch import Tensor
 
-from fobench.contracts import FobenchError, Learner, Phase, Provenance, Reading
+from fobench.contracts import Learner, Phase, Provenance, Reading, TracerError
 from fobench.tracers.dispatch import Observed
 from fobench.tracers.ledger import Ledger, Storage
 
@@ -48,11 +48,11 @@ class LiveTensors:
         self._runs.append((len(inputs[0]), ledger))
 
     def readings(self) -> list[Reading]:
-        """Return the readings of the step at offset 0; raises FobenchError if the two steps ran different operations."""
+        """Return the readings of the step at offset 0; raises TracerError if the two steps ran different operations."""
         runs, self._runs = self._runs, []
         batches = [batch for batch, _ in runs]
         if len(runs) != 2 or batches[1] != batches[0] + 1:
-            raise FobenchError(f"live-tensors saw steps at batches {batches}; it needs one at B, then one at B+1")
+            raise TracerError(f"live-tensors saw steps at batches {batches}; it needs one at B, then one at B+1")
         (batch, ledger), (_, larger) = runs
         slopes = _slopes(ledger, larger)
         persistent = sum(
@@ -81,7 +81,7 @@ def _slopes(ledger: Ledger, larger: Ledger) -> list[list[int]]:
     slopes = []
     for number, (one, other) in enumerate(zip_longest(ledger.storages, larger.storages)):
         if one is None or other is None or one.operation != other.operation or len(one.sizes) != len(other.sizes):
-            raise FobenchError(
+            raise TracerError(
                 f"batches that differ by one sample ran different operations: storage {number} came from "
                 f"{_origin(one)} at the smaller batch and from {_origin(other)} at the larger; "
                 "what grows with the batch is known only for steps that do the same whatever the batch size"

@@ -18,6 +18,11 @@ def test_empty_environment_variable_counts_as_unset(monkeypatch, tmp_path):
     assert data_root() == tmp_path / "fobench/data"
 
 
+def test_relative_folder_is_made_absolute(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    assert data_root("data") == tmp_path / "data"
+
+
 def test_home_is_expanded(monkeypatch):
     monkeypatch.setenv("HOME", "/home/someone")
     assert data_root("~/data") == Path("/home/someone/data")

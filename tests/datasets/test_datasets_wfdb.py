@@ -1,6 +1,8 @@
 import numpy as np
 import pytest
 import wfdb
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from fobench.contracts import DatasetError
 from fobench.datasets.wfdb_record import read_record
@@ -113,3 +115,27 @@ def test_truncated_annotations(stem):
 def test_annotation_outside_the_signal(stem):
     wfdb.wrann("900", "atr", np.array([10, LENGTH + 5]), ["N", "N"], write_dir=str(stem.parent))
     assert "outside the 3600 samples" in refused(stem)
+
+
+def test_missing_files(stem):
+    for suffix in (".atr", ".dat", ".hea"):
+        stem.with_suffix(suffix).unlink()
+        assert f"900{suffix}" in refused(stem)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.data())
+def test_any_damage_is_read_or_refused_in_one_sentence(stem, data):
+    path = stem.with_suffix(data.draw(st.sampled_from([".hea", ".atr"])))
+    whole = path.read_bytes()
+    content = bytearray(whole)
+    content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path.write_bytes(content)
+    try:
+        record = read_record(stem, "MLII", 360, "FETCH")
+        assert len(record.signal) == LENGTH
+        assert len(record.samples) == len(record.symbols)
+    except DatasetError as error:
+        assert str(error).startswith(str(stem))
+    finally:
+        path.write_bytes(whole)

@@ -11,10 +11,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
+from tracer_toys import Toy, values
 
 from fobench.contracts import Reading
 from fobench.tracers.macs import MACs
-from tracer_toys import Toy, values
 
 few = settings(max_examples=12, deadline=None)
 size = st.integers(1, 5)
@@ -278,7 +278,12 @@ def test_other_arithmetic_counts_one_per_element_of_the_largest_operand(run: Any
         lambda: x.view(4, 6).expand(2, 4, 6)[0].reshape(-1).unsqueeze(0).flatten(),
         lambda: (x.clone(), x.contiguous(), x.double(), torch.empty(3).copy_(torch.zeros(3)), x.detach()),
         lambda: (torch.zeros(3), torch.empty_like(x), torch.full((2,), 3.0), torch.arange(4), torch.eye(2)),
-        lambda: (torch.cat([x, x]), torch.stack([x, x]), x[torch.tensor([0, 2])], x.gather(1, torch.zeros(6, 1).long())),
+        lambda: (
+            torch.cat([x, x]),
+            torch.stack([x, x]),
+            x[torch.tensor([0, 2])],
+            x.gather(1, torch.zeros(6, 1).long()),
+        ),
         lambda: (x.index_select(0, torch.tensor([1])), x.repeat(2, 1), x.chunk(2), x[0, 0].item(), torch.tensor([1.0])),
         lambda: torch.zeros(6, 4).scatter_(1, torch.zeros(6, 1).long(), 1.0).fill_(2.0).zero_(),
         lambda: (functional.pad(x, (1, 1)), functional.unfold(torch.ones(1, 1, 4, 4), 2), torch.flip(x, (0,))),

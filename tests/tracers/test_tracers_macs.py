@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
+from tracer_toys import AutogradBP, HandBP, Local, Toy, TwoPasses, adjoint, forward, traced, values, weights
 
 from fobench.contracts import Phase, Prediction, Provenance, Role, role
 from fobench.tracers.macs import MACs
-from tracer_toys import AutogradBP, HandBP, Local, Toy, TwoPasses, adjoint, forward, traced, values, weights
 
 nets = st.lists(st.integers(1, 40), min_size=3, max_size=6).map(tuple)
 batches = st.integers(2, 9)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.distributed._tools.mem_tracker import MemTracker
+from tracer_toys import AutogradBP, HandBP, Local, Toy, traced, values, weights
 
-from fobench.contracts import FobenchError, Phase, Prediction, Provenance, Reading
+from fobench.contracts import Phase, Prediction, Provenance, Reading, TracerError
 from fobench.tracers.ledger import reachable_tensors
 from fobench.tracers.memory import LiveTensors
-from tracer_toys import AutogradBP, HandBP, Local, Toy, traced, values, weights
 
 FLOAT = 4
 
@@ -108,9 +109,7 @@ def test_each_layer_adds_one_map_to_backpropagation_by_autograd(optimizer: Any) 
     for depth in (1, 2, 3, 4):
         sizes = (784, *[width] * depth, 10)
         found.append(peaks(lambda: AutogradBP(*sizes, optimizer=optimizer), batch, sizes))  # noqa: B023
-    assert [after["batch"] - before["batch"] for before, after in zip(found, found[1:], strict=False)] == [
-        batch * width * FLOAT
-    ] * 3
+    assert [after["batch"] - before["batch"] for before, after in pairwise(found)] == [batch * width * FLOAT] * 3
 
 
 def test_the_wide_network_of_the_papers_grows_by_one_map_of_2000_units() -> None:
@@ -129,7 +128,7 @@ def test_only_rules_that_wait_for_the_error_keep_all_maps(make: Any, map_per_lay
 @given(sizes=st.lists(st.integers(2, 30), min_size=3, max_size=5).map(tuple), batch=st.integers(2, 9))
 def test_a_local_rule_holds_two_neighbouring_maps(sizes: tuple[int, ...], batch: int) -> None:
     units = sizes[1:]
-    neighbours = max([units[0], *(a + b for a, b in zip(units, units[1:], strict=False))])
+    neighbours = max([units[0], *(a + b for a, b in pairwise(units))])
     found = peaks(lambda: Local(*sizes), batch, sizes)
     assert found == {"total": batch * neighbours * FLOAT, "batch": batch * neighbours * FLOAT, "constant": 0}
 
@@ -236,7 +235,7 @@ class Lazy(Toy):
 
 @pytest.mark.parametrize(("make", "named"), [(Fickle, "aten.sub.Tensor.*aten.add.Tensor"), (Lazy, "nothing.*aten.add")])
 def test_steps_that_differ_with_the_batch_are_refused_with_the_first_operation(make: Any, named: str) -> None:
-    with pytest.raises(FobenchError, match=f"storage 1 came from {named}"):
+    with pytest.raises(TracerError, match=f"storage 1 came from {named}"):
         traced(LiveTensors(), lambda: make(3, 2), 4, (3, 2))
 
 
@@ -245,7 +244,7 @@ def test_a_second_batch_that_is_not_one_larger_is_refused() -> None:
     for batch in (4, 6):
         with tracer.trace(learner, (torch.ones(batch, 3), torch.zeros(batch))):
             pass
-    with pytest.raises(FobenchError, match=r"\[4, 6\]"):
+    with pytest.raises(TracerError, match=r"\[4, 6\]"):
         tracer.readings()
     assert tracer._runs == []
 
@@ -256,7 +255,7 @@ class Sparse(Toy):
 
 
 def test_tensors_without_a_storage_of_their_own_are_refused() -> None:
-    with pytest.raises(FobenchError, match="sparse"):
+    with pytest.raises(TracerError, match="sparse"):
         traced(LiveTensors(), lambda: Sparse(3, 2), 4, (3, 2))
 
 
@@ -291,12 +290,12 @@ class Holder:
     shared = torch.ones(8)
 
     def __init__(self) -> None:
-        hidden = torch.ones(3)
+        hidden, default = torch.ones(3), torch.ones(6)
         self.own = torch.ones(1)
         self.nested = {"a": [torch.ones(2)], torch.ones(4): ()}
         self.closure = lambda: hidden
         self.bound = Inner().method
-        self.default = lambda x=torch.ones(6): elsewhere
+        self.default = lambda x=default: elsewhere
         self.module = torch.nn.Linear(7, 1, bias=False)
         self.loop = self
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -35,7 +36,7 @@ class Toy:
     def __init__(self, *sizes: int) -> None:
         generator = torch.Generator().manual_seed(0)
         self.sizes = sizes
-        self.W = [0.1 * torch.randn(n, m, generator=generator) for m, n in zip(sizes, sizes[1:], strict=False)]
+        self.W = [0.1 * torch.randn(n, m, generator=generator) for m, n in pairwise(sizes)]
 
     def setup(self, task: Any, generator: torch.Generator, device: str) -> None:
         """Nothing is left to allocate."""
@@ -143,7 +144,7 @@ class AutogradBP(Toy):
 
 def weights(sizes: tuple[int, ...]) -> list[int]:
     """Return m_1 .. m_L."""
-    return [m * n for m, n in zip(sizes, sizes[1:], strict=False)]
+    return [m * n for m, n in pairwise(sizes)]
 
 
 def traced(
