@@ -7,6 +7,7 @@ imports torch.
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -15,6 +16,7 @@ from pathlib import Path
 
 from fobench import networks, plugins
 from fobench.contracts import Cell, FobenchError, Json, Reference, Selective, Suite, Task
+from fobench.harness.launcher import ALLOCATOR_VARIABLES
 
 
 @dataclass
@@ -34,12 +36,14 @@ def preflight(suite: Suite, data: Path, require_real: bool) -> Findings:
         "data": str(data),
         "require_real": require_real,
     }
+    tracing = dict.fromkeys(ALLOCATOR_VARIABLES, "65536")  # or a tracer that needs them would be called absent
     child = subprocess.run(
         [sys.executable, "-m", "fobench.harness.preflight"],
         input=json.dumps(request),
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, **tracing},
     )
     if child.returncode != 0:
         raise FobenchError(f"the preflight could not run: {child.stderr.strip().splitlines()[-1:] or child.returncode}")
