@@ -22,6 +22,8 @@ of the neutral sample if a head is trained.
   every sample under all labels at each depth, which is no part of learning.
 - `score_layers: all` is the Bio-FO baseline, `from-second` (where there is a second) the original code; both for scores
   and head.
+- Multi-pass scoring runs all labels as one batch of C N rows, not label after label: fewer, larger products, and 2 C
+  instead of 2 layer maps alive.
 - Negative labels are drawn per step, uniformly among the wrong ones. With `label_amplitude: max` (CHB-MIT) the
   amplitude is the maximum of the sample as it is stored; the neutral label stays 1/C, as published, and never
   overwrites the stored sample.

@@ -17,8 +17,9 @@ layer waits for the standard pass; frozen activity: all H_l of the standard pass
 
 - A layer is updated as soon as its modulated activity exists, which no later product reads the old weights of; the
   result is that of updating all layers at the end.
-- Masks are kept as one byte per unit and 1/keep is applied to the activity; the released numpy code multiplies the
-  hidden difference by the mask once more, this one does not.
+- Masks name the dropped units, in one byte each, and fill them with 0 (in a product, the kernel would convert the mask
+  to a map of its own); 1/keep is applied to the activity. The released numpy code multiplies the hidden difference by
+  the mask once more, this one does not.
 - `output_error: standard` puts E in place of E^err (slides, ICLR code), `sign: -1` is the ICLR code's s. The modulated
   output is computed either way, as published.
 - A short last batch is divided by its own size, where the released code divides by the nominal one.
@@ -85,12 +86,12 @@ class PEPITA:
         self.steps.eta = eta * 0.1 ** sum(epoch >= start for start in self.decay_epochs)
 
     def dropout_masks(self, samples: int) -> list[Tensor | None]:
-        """Draw one mask per hidden layer, N x n_l, and none for the output."""
+        """Draw one mask of dropped units per hidden layer, N x n_l, and none for the output."""
         if self.keep == 1:
             return [None] * len(self.layers)
         sizes = [(samples, len(layer.W)) for layer in self.layers[:-1]]
         masks = [torch.empty(size, dtype=torch.bool, device=self.F.device) for size in sizes]
-        return [*(mask.bernoulli_(self.keep, generator=self.generator) for mask in masks), None]
+        return [*(mask.bernoulli_(1 - self.keep, generator=self.generator) for mask in masks), None]
 
     def activity(self, layer: Dense, before: Tensor, mask: Tensor | None) -> Tensor:
         """Return H_l after activation and mask; of the output layer, P."""
@@ -98,7 +99,7 @@ class PEPITA:
         if layer is self.layers[-1]:
             return self.p(A)
         H = self.f.apply_(A)
-        return H if mask is None else H.mul_(mask).div_(self.keep)
+        return H if mask is None else H.masked_fill_(mask, 0).div_(self.keep)
 
     def standard_pass(self, x: Tensor, masks: Sequence[Tensor | None]) -> list[Tensor]:
         """Return H_1 .. H_L."""

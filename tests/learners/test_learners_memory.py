@@ -1,10 +1,12 @@
 """Bytes alive within one step: what each rule must keep, by an observer of this file (`learning_rules` 0.3)."""
 
 import weakref
+from itertools import accumulate
 
 import pytest
 import torch
-from learner_help import batch, ready
+from learner_help import RULES, batch, ready
+from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -54,6 +56,23 @@ def peak(learner, inputs=WIDTH, stage=None, phase="train"):
     with Alive() as alive:
         learner.train_step(x, y) if phase == "train" else learner.predict(x)
     return alive.peak
+
+
+def allocated(learner):
+    """Peak of what torch's own allocator gave out in one step, scratch inside its kernels included."""
+    learner = ready(learner, WIDTH, 3)
+    x, y = batch(WIDTH, 3, N)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        learner.train_step(x, y)
+    events = profiler.profiler.kineto_results.events()
+    return max(accumulate(event.nbytes() for event in events if event.name() == "[memory]"))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_no_kernel_allocates_a_map_that_the_ledger_cannot_see(rule):
+    """An operand of another dtype, for one, is converted in a tensor that no operation returns."""
+    learner = rule([WIDTH] * 6, optimizer=SGD)
+    assert allocated(learner) < peak(learner) + 0.5 * MAP
 
 
 @pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
