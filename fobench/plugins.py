@@ -13,8 +13,9 @@ import importlib
 import importlib.util
 import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
+from importlib.machinery import ModuleSpec
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,8 @@ def locate(target: str, group: str, base: Path = Path()) -> tuple[str, str]:
             raise PluginError(f"unknown {group.rstrip('s')} {target!r}; {nearest(target, list(points))}")
         where, _, name = points[target].value.partition(":")
         return where, name
+    if not name.isidentifier() or not all(part.isidentifier() or where.endswith(".py") for part in where.split(".")):
+        raise PluginError(f"{target!r} is no plug-in; expected a name, package.module:Class or path/to/file.py:Class")
     if where.endswith(".py"):
         path = (base / where).resolve()
         if not path.is_file():
@@ -129,13 +132,13 @@ def source_hash(target: str, group: str, base: Path = Path()) -> str:
     Nothing is imported: the imports are read off the syntax trees, so that the parent process stays free of torch.
     """
     where, _ = locate(target, group, base)
-    start = Path(where) if where.endswith(".py") else _file_of(where)
+    start = Path(where) if where.endswith(".py") else file_of(where)
     if start is None:
         raise PluginError(f"the module {where!r} of {target!r} cannot be found; is its package installed?")
     packages = {"fobench", where.partition(".")[0]}
     digest = hashlib.sha256()
-    for path in sorted(_closure(start, where, packages)):
-        digest.update(path.name.encode() + b"\0" + path.read_bytes())
+    for piece in sorted(path.name.encode() + b"\0" + path.read_bytes() for path in _closure(start, where, packages)):
+        digest.update(piece)
     return digest.hexdigest()[:16]
 
 
@@ -148,14 +151,18 @@ def _closure(start: Path, module: str, packages: set[str]) -> set[Path]:
             continue
         found.add(path)
         for imported in _imports(path, name):
-            if imported.partition(".")[0] in packages and (file := _file_of(imported)):
+            if imported.partition(".")[0] in packages and (file := file_of(imported)):
                 pending.append((file, imported))
     return found
 
 
 def _imports(path: Path, module: str) -> Iterator[str]:
     package = module if path.name == "__init__.py" else module.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        raise PluginError(f"{path} is not valid Python: {error}") from error
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -166,9 +173,24 @@ def _imports(path: Path, module: str) -> Iterator[str]:
 
 
 @cache
-def _file_of(module: str) -> Path | None:
-    try:
-        spec = importlib.util.find_spec(module)
-    except (ImportError, ValueError, AttributeError):
+def file_of(module: str) -> Path | None:
+    """Return the Python file of a module, or None; unlike `importlib.util.find_spec`, without importing its parents."""
+    folders: Sequence[str] | None = None
+    spec: ModuleSpec | None = None
+    parts = module.split(".")
+    if not all(parts):
         return None
+    for count in range(1, len(parts) + 1):
+        spec = _spec(".".join(parts[:count]), folders)
+        if spec is None or (spec.submodule_search_locations is None and count < len(parts)):
+            return None
+        folders = spec.submodule_search_locations
     return Path(spec.origin) if spec and spec.origin and spec.origin.endswith(".py") else None
+
+
+def _spec(name: str, folders: Sequence[str] | None) -> ModuleSpec | None:
+    for finder in sys.meta_path:
+        spec = finder.find_spec(name, folders)
+        if spec is not None:
+            return spec
+    return None

@@ -38,6 +38,9 @@ TEXT_COLUMNS = (
 """Columns that repeat few values: categories in the frame."""
 
 
+COLUMNS = frozenset(ROW_COLUMNS)
+
+
 class StoreError(FobenchError):
     """A result file that cannot be read, or results that must not be mixed."""
 
@@ -49,6 +52,7 @@ class Writer:
         self.path = path
         self.partial = path.with_name(path.name + ".partial")
         path.parent.mkdir(parents=True, exist_ok=True)
+        self.has_header = False
         self._file = self.partial.open("w", encoding="utf-8")
 
     def __enter__(self) -> Writer:
@@ -57,11 +61,16 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file; without a footer it stays `.partial`."""
         self._file.close()
 
     def header(self, header: Header) -> None:
         """Write the first line."""
         self._line({"kind": "header", **header.as_json()})
+        self.has_header = True
 
     def rows(self, context: Context, readings: Iterable[Reading]) -> None:
         """Write one line per reading."""
@@ -74,7 +83,7 @@ class Writer:
         """Write the last line, force it to disk and give the file its final name."""
         self._line(_footer(status, reason))
         os.fsync(self._file.fileno())
-        self._file.close()
+        self.close()
         self.partial.rename(self.path)
 
     def _line(self, value: Json) -> None:
@@ -91,6 +100,10 @@ def seal(path: Path, header: Header, status: Status, reason: str) -> None:
     partial = path.with_name(path.name + ".partial")
     text = partial.read_text(encoding="utf-8", errors="replace") if partial.exists() else ""
     lines = [line for line in text.splitlines(keepends=True) if line.endswith("\n")]
+    if lines and '"kind": "footer"' in lines[-1]:
+        # the worker had ended by itself and died before the rename: its own verdict stands
+        partial.rename(path)
+        return
     if not lines:
         lines = [json.dumps({"kind": "header", **header.as_json()}) + "\n"]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -112,8 +125,13 @@ class Entry:
     lines: tuple[str, ...]
 
     def rows(self) -> list[dict[str, Json]]:
-        """Parse the rows between header and footer."""
-        rows: list[dict[str, Json]] = json.loads("[" + ",".join(self.lines) + "]")
+        """Parse the rows between header and footer; raises StoreError for a line that is none."""
+        try:
+            rows: list[dict[str, Json]] = json.loads("[" + ",".join(self.lines) + "]")
+            if any(row.keys() != COLUMNS for row in rows):
+                raise ValueError("a line between header and footer is no row")
+        except (ValueError, AttributeError, RecursionError) as error:
+            raise _broken(self.path, error) from error
         return rows
 
 
@@ -123,12 +141,16 @@ def read(path: Path) -> Entry:
         first, *lines, last = path.read_text(encoding="utf-8").splitlines()
         header, footer = json.loads(first), json.loads(last)
         if header["schema"] != SCHEMA_VERSION:
-            raise StoreError(f"{path.name}: schema {header['schema']}, this fobench reads {SCHEMA_VERSION}")
+            raise FobenchError(f"schema {header['schema']}, this fobench reads {SCHEMA_VERSION}")
         return Entry(path, Header.from_json(header), Status(footer["status"]), footer["reason"], tuple(lines))
-    except (ValueError, KeyError, TypeError, OSError) as error:
-        raise StoreError(
-            f"{path} is not a whole result file ({type(error).__name__}: {error}); delete it and run the suite again"
-        ) from error
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OSError, FobenchError) as error:
+        raise _broken(path, error) from error
+
+
+def _broken(path: Path, error: Exception) -> StoreError:
+    return StoreError(
+        f"{path} is not a whole result file ({type(error).__name__}: {error}); delete it and run the suite again"
+    )
 
 
 class ResultStore:
@@ -182,7 +204,11 @@ class ResultStore:
         for entry in self.entries():
             if entry.status != Status.DONE:
                 continue
-            rows = entry.rows()
+            try:
+                rows = entry.rows()
+            except StoreError as error:
+                self.problems += [text for text in [str(error)] if text not in self.problems]
+                continue
             for name, value in cell_columns(entry.header).items():
                 columns[name].extend([value] * len(rows))
             for name in ROW_COLUMNS:

@@ -5,8 +5,9 @@ A whole run with `FakeMeter` needs no sensor: `target: fobench.testing:FakeMeter
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from fobench.contracts import Provenance, Reading
 
@@ -49,3 +50,126 @@ class FakeMeter:
 
     def close(self) -> None:
         """Nothing to release."""
+
+
+class PowercapTree:
+    """A scripted powercap tree below `base`, laid out as sysfs does it; `root` is what the meter `rapl` is given.
+
+    Zones are named as the kernel names them: `intel-rapl:0`, its part `intel-rapl:0:1`, the copy `intel-rapl-mmio:0`.
+    """
+
+    def __init__(self, base: Path) -> None:
+        self.root = base / "class" / "powercap"
+        self.root.mkdir(parents=True)
+        self._devices = base / "devices" / "virtual" / "powercap"
+
+    def add(self, zone: str, name: str, energy_uj: int = 0, range_uj: int | None = 262_143_328_850) -> PowercapTree:
+        """Add a zone; parents come first. `range_uj=None` leaves `max_energy_range_uj` out."""
+        control, *index = zone.split(":")
+        parts = [":".join([control, *index[:depth]]) for depth in range(len(index) + 1)]
+        folder = self._devices.joinpath(*parts)
+        folder.mkdir(parents=True)
+        (folder / "name").write_text(f"{name}\n")
+        (folder / "subsystem").symlink_to(self.root)
+        if range_uj is not None:
+            (folder / "max_energy_range_uj").write_text(f"{range_uj}\n")
+        (self.root / zone).symlink_to(folder)
+        if not (self.root / control).exists():
+            (self.root / control).symlink_to(self._devices / control)
+        self.set(zone, energy_uj)
+        return self
+
+    def set(self, zone: str, energy_uj: int) -> None:
+        """Set a counter; a reader sees the old value or the new one."""
+        folder = (self.root / zone).resolve()
+        (folder / "energy_uj.new").write_text(f"{energy_uj}\n")
+        (folder / "energy_uj.new").replace(folder / "energy_uj")
+
+    def advance(self, zone: str, joules: float) -> None:
+        """Count `joules` on, wrapping at the zone's range as often as need be."""
+        folder = (self.root / zone).resolve()
+        energy_uj = int((folder / "energy_uj").read_text()) + round(joules * 1e6)
+        self.set(zone, energy_uj % int((folder / "max_energy_range_uj").read_text()))
+
+    def deny(self, zone: str) -> None:
+        """Make a counter unreadable, for root too: a folder stands in its place."""
+        self.remove(zone)
+        (self.root / zone / "energy_uj").mkdir()
+
+    def remove(self, zone: str) -> None:
+        """Take a counter away, as an unplugged device does."""
+        (self.root / zone / "energy_uj").unlink()
+
+
+class FakeNVMLError(Exception):
+    """Stands for `pynvml.NVMLError`; the classes below for those of its kinds that tests need."""
+
+
+class NVMLError_LibraryNotFound(FakeNVMLError):  # noqa: N801, N818 (NVML's own name)
+    """No driver."""
+
+
+class NVMLError_NotSupported(FakeNVMLError):  # noqa: N801, N818 (NVML's own name)
+    """The GPU does not have this reading."""
+
+
+class NVMLError_GpuIsLost(FakeNVMLError):  # noqa: N801, N818 (NVML's own name)
+    """The GPU fell off the bus."""
+
+
+@dataclass
+class FakeGPU:
+    """One GPU of `FakeNVML`: a value, a function that gives one, or None for a reading that it does not support."""
+
+    energy_mj: int | None = None
+    power_mw: int | Callable[[], int] | None = None
+    uuid: str = "GPU-0000"
+    lost: bool = False
+
+
+class FakeNVML:
+    """Stands for the module `pynvml` (put it into `sys.modules`); its GPUs are scripted by setting their fields."""
+
+    NVMLError = FakeNVMLError
+
+    def __init__(self, *gpus: FakeGPU, error: Exception | None = None) -> None:
+        self.gpus = gpus
+        self.error = error
+        self.open = 0
+
+    def nvmlInit(self) -> None:  # noqa: N802
+        """Start, or raise the scripted error."""
+        if self.error:
+            raise self.error
+        self.open += 1
+
+    def nvmlShutdown(self) -> None:  # noqa: N802
+        """Undo one `nvmlInit`."""
+        self.open -= 1
+
+    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+        """Return the number of GPUs."""
+        return len(self.gpus)
+
+    def nvmlDeviceGetHandleByIndex(self, index: int) -> FakeGPU:  # noqa: N802
+        """Return the GPU itself as its handle."""
+        return self.gpus[index]
+
+    def nvmlDeviceGetUUID(self, gpu: FakeGPU) -> str:  # noqa: N802
+        """Return its UUID."""
+        return gpu.uuid
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, gpu: FakeGPU) -> int:  # noqa: N802
+        """Return its counter in millijoules."""
+        return self._answer(gpu, gpu.energy_mj)
+
+    def nvmlDeviceGetPowerUsage(self, gpu: FakeGPU) -> int:  # noqa: N802
+        """Return its power in milliwatts."""
+        return self._answer(gpu, gpu.power_mw)
+
+    def _answer(self, gpu: FakeGPU, value: int | Callable[[], int] | None) -> int:
+        if gpu.lost:
+            raise NVMLError_GpuIsLost("GPU is lost")
+        if value is None:
+            raise NVMLError_NotSupported("Not Supported")
+        return value() if callable(value) else value

@@ -30,14 +30,14 @@ def expand(network: Any) -> list[Record]:
 def _record(item: Any, number: int) -> Record:
     if isinstance(item, int) and not isinstance(item, bool):
         item = dense(item)
-    if not isinstance(item, dict) or item.get("kind") not in KINDS:
+    if not isinstance(item, dict) or not isinstance(item.get("kind"), str) or item["kind"] not in KINDS:
         kinds = ", ".join(KINDS)
         raise NetworkError(f"layer {number}: {item!r} is neither a width nor a record whose kind is one of {kinds}")
     fields = KINDS[item["kind"]]
     for name in item:
         if name != "kind" and name not in fields:
             raise NetworkError(
-                f"layer {number}: a {item['kind']} layer has no field {name!r}; it has {', '.join(fields)}"
+                f"layer {number}: a {item['kind']} layer has no field {name!r}; it has {', '.join(fields) or 'no fields'}"
             )
     record = {"kind": item["kind"]}
     for name, default in fields.items():

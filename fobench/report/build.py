@@ -17,9 +17,7 @@ ORDER = ("summary", "energy", "memory", "macs", "time", "error")
 RENDERERS: dict[str, Callable[[Document, Path], Path]] = {"md": markdown.write, "pdf": typst.write}
 
 
-def build(
-    folder: Path, output: Path, machine: str | None = None, formats: Sequence[str] = ("md", "pdf")
-) -> list[Path]:
+def build(folder: Path, output: Path, machine: str | None = None, formats: Sequence[str] = ("md", "pdf")) -> list[Path]:
     """Write the report of one results folder below `output/SUITE` and return the paths; raises ReportError."""
     unknown = [name for name in formats if name not in RENDERERS]
     if unknown or not formats:
@@ -41,4 +39,6 @@ def document(report: ReportInput) -> Document:
 def section_names() -> list[str]:
     """Return the installed sections in the order of the report."""
     places = {name: place for place, name in enumerate(ORDER)}
-    return sorted(plugins.installed("sections"), key=lambda name: (name == "machine", places.get(name, len(ORDER)), name))
+    return sorted(
+        plugins.installed("sections"), key=lambda name: (name == "machine", places.get(name, len(ORDER)), name)
+    )

@@ -13,7 +13,19 @@ from fobench.contracts import Provenance
 from fobench.report.provenance import WEAKNESS
 
 CELL = ["label", "dataset", "seed", "device"]
-DERIVED = ["label", "dataset", "seed", "phase", "batch", "quantity", "channel", "meter", "value", "provenance", "partial"]
+DERIVED = [
+    "label",
+    "dataset",
+    "seed",
+    "phase",
+    "batch",
+    "quantity",
+    "channel",
+    "meter",
+    "value",
+    "provenance",
+    "partial",
+]
 """`seed` is empty for exact values; `partial` marks a sum that lacks a window or a channel and is therefore too small."""
 
 LEFT_OUT = ("core", "uncore", "ram")
@@ -86,8 +98,15 @@ def _over_channels(sums: pd.DataFrame, quantity: str) -> pd.DataFrame:
     channels = {meter: total_channels(set(rows.channel)) for meter, rows in sums.groupby("meter")}
     pairs = zip(sums.meter, sums.channel, strict=True)
     wanted = pd.Series([channel in channels[meter] for meter, channel in pairs], index=sums.index, dtype=bool)
-    totals = sums[wanted].groupby([*CELL, "meter", "batch"], observed=True).agg(
-        value=("value", "sum"), weakness=("weakness", "max"), partial=("partial", "any"), found=("channel", "nunique")
+    totals = (
+        sums[wanted]
+        .groupby([*CELL, "meter", "batch"], observed=True)
+        .agg(
+            value=("value", "sum"),
+            weakness=("weakness", "max"),
+            partial=("partial", "any"),
+            found=("channel", "nunique"),
+        )
     )
     totals = totals.reset_index()
     totals["partial"] |= totals.found < totals.meter.map({meter: len(names) for meter, names in channels.items()})
@@ -134,4 +153,6 @@ def _memory(frame: pd.DataFrame) -> pd.DataFrame:
 def _scores(frame: pd.DataFrame) -> pd.DataFrame:
     """Take the final score on the test split."""
     rows = frame[(frame.phase == "infer") & frame.quantity.isin(["error", "auc"]) & (frame.channel == "test")]
-    return rows[[*CELL, "phase", "quantity", "meter", "channel", "value", "weakness"]].assign(batch="recipe", partial=False)
+    return rows[[*CELL, "phase", "quantity", "meter", "channel", "value", "weakness"]].assign(
+        batch="recipe", partial=False
+    )

@@ -86,12 +86,16 @@ def error_against_energy(report: ReportInput, meter: str) -> list[Block]:
         for label, points in both[both.dataset == dataset].groupby("label", observed=True):
             colour, marker = looks[str(label)]
             joules = points.joules / shown.divisor
-            axes.plot(joules, points.error, marker, color=colour, label=label, markersize=5.5, alpha=0.85, markeredgewidth=0)
+            axes.plot(
+                joules, points.error, marker, color=colour, label=label, markersize=5.5, alpha=0.85, markeredgewidth=0
+            )
         axes.set(xlabel=f"energy per training [{shown.unit}]", ylabel="error [%]", title=dataset, ylim=(0, None))
         axes.set_xlim(0, None)
 
     png = _panels(draw, _order(both), 2.7, legend=True)
-    return [Figure("error-energy", f"Final error against the energy of the training ({meter}), one point per block.", png)]
+    return [
+        Figure("error-energy", f"Final error against the energy of the training ({meter}), one point per block.", png)
+    ]
 
 
 def memory_time_line(report: ReportInput) -> list[Block]:
@@ -130,7 +134,9 @@ def _highest_stage(rows: pd.DataFrame) -> pd.DataFrame:
     """Keep, of each label and data set, the stage whose total peaks highest."""
     keys = ["label", "dataset"]
     totals = rows[rows.channel == "total"].assign(stage=rows.stage.fillna(0))
-    peaks = totals.groupby([*keys, "stage"], observed=True).value.max().reset_index().sort_values("value", kind="stable")
+    peaks = (
+        totals.groupby([*keys, "stage"], observed=True).value.max().reset_index().sort_values("value", kind="stable")
+    )
     highest = peaks.groupby(keys, observed=True).tail(1)[[*keys, "stage"]]
     return rows.assign(stage=rows.stage.fillna(0)).merge(highest, on=[*keys, "stage"])
 
@@ -150,7 +156,11 @@ def _panels(
     columns = min(3, len(datasets))
     rows = -(-len(datasets) // columns)
     width = WIDTH if columns > 1 else WIDTH * 0.7
-    with sns.axes_style("ticks"), sns.plotting_context("paper"), plt.rc_context({"axes.titlesize": 9, "axes.labelsize": 8.5}):
+    with (
+        sns.axes_style("ticks"),
+        sns.plotting_context("paper"),
+        plt.rc_context({"axes.titlesize": 9, "axes.labelsize": 8.5}),
+    ):
         figure, grid = plt.subplots(
             rows, columns, figsize=(width, height * rows), squeeze=False, sharey=sharey, layout="constrained"
         )
@@ -170,8 +180,15 @@ def _panels(
 
 def _legend(figure: Any) -> None:
     """Put one legend for all panels below them."""
-    entries = {label: line for axes in figure.axes for line, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    entries = {
+        label: line for axes in figure.axes for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
     names = sorted(entries)
     figure.legend(
-        [entries[name] for name in names], names, loc="outside lower center", ncols=min(6, len(names)), frameon=False, fontsize=8
+        [entries[name] for name in names],
+        names,
+        loc="outside lower center",
+        ncols=min(6, len(names)),
+        frameon=False,
+        fontsize=8,
     )

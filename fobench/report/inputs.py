@@ -110,7 +110,9 @@ def last_line(entry: Entry) -> str:
 
 def _machine(machines: set[str], asked: str | None, folder: Path) -> str:
     if asked and asked not in machines:
-        raise ReportError(f"no results of machine {asked!r} in {folder}; there are those of {', '.join(sorted(machines))}")
+        raise ReportError(
+            f"no results of machine {asked!r} in {folder}; there are those of {', '.join(sorted(machines))}"
+        )
     return asked or _only("machines", machines, "values of different machines are never averaged: use --machine NAME")
 
 
@@ -133,9 +135,7 @@ def _newest_of(group: list[Entry]) -> list[Entry]:
     variant = by_age[-1].header.cell.trace_id
     same = [entry for entry in by_age if entry.header.cell.trace_id == variant]
     origins = [entry.header.origin for entry in same if entry.header.part == Part.MEASURE and entry.header.origin]
-    return [
-        entry for entry in same if entry.header.part == Part.TRACE or entry.header.origin in (None, *origins[-1:])
-    ]
+    return [entry for entry in same if entry.header.part == Part.TRACE or entry.header.origin in (None, *origins[-1:])]
 
 
 def _names(entries: Iterable[Entry]) -> dict[str, str]:

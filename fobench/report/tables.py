@@ -65,7 +65,9 @@ def tables(report: ReportInput, caption: str, measures: Sequence[Measure]) -> li
     """Return one table, or several with some of the data sets each; none where no value is known."""
     found = {measure: lookup(report, measure) for measure in measures}
     present = {measure: values for measure, values in found.items() if values}
-    datasets = [name for name in report.datasets if any((row, name) in v for v in present.values() for row in report.labels)]
+    datasets = [
+        name for name in report.datasets if any((row, name) in v for v in present.values() for row in report.labels)
+    ]
     if not datasets:
         return []
     parts = _Parts(report, present)
@@ -123,7 +125,9 @@ class _Parts:
         return max(*(len(line) for line in self._header(measure).split("[")), *(len(text) + 1 for text in texts)) + 2
 
     def _scale(self, measure: Measure) -> numbers.Scale:
-        alike = [m for m in self.found if (m.unit, m.quantity, m.phase) == (measure.unit, measure.quantity, measure.phase)]
+        alike = [
+            m for m in self.found if (m.unit, m.quantity, m.phase) == (measure.unit, measure.quantity, measure.phase)
+        ]
         values = [estimate.mean for m in alike for estimate in self.found[m].values()]
         return numbers.scale(values, measure.unit, measure.divisor, measure.prefixed)
 
@@ -148,13 +152,25 @@ class _Parts:
 
     def _notes(self, rows: tuple[tuple[Cell, ...], ...], datasets: list[str]) -> list[str]:
         values = [cell for row in rows for cell in row if isinstance(cell, Value)]
-        notes = ["; ".join(f"{MARKS[part]} = {MEANING[part]}" for part in Provenance if any(MARKS[part] in v.mark for v in values))]
-        notes += [text for origin, text in ORIGIN_MEANING.items() if any(name.endswith(ORIGIN_MARKS[origin]) for name in datasets)]
+        notes = [
+            "; ".join(
+                f"{MARKS[part]} = {MEANING[part]}" for part in Provenance if any(MARKS[part] in v.mark for v in values)
+            )
+        ]
+        notes += [
+            text
+            for origin, text in ORIGIN_MEANING.items()
+            if any(name.endswith(ORIGIN_MARKS[origin]) for name in datasets)
+        ]
         if any("†" in v.mark for v in values):
-            notes.append("† = windows were invalid or missing: blocks with such windows are left out of the mean; where no "
-                         "block is whole, the sum of what is there is shown as a lower bound (≥) and not ranked")
+            notes.append(
+                "† = windows were invalid or missing: blocks with such windows are left out of the mean; where no "
+                "block is whole, the sum of what is there is shown as a lower bound (≥) and not ranked"
+            )
         if any(MISSING in row[3:] for row in rows):
-            notes.append(f"{MISSING} = no value: the cell failed or did not run, or its instrument was absent (section Machine)")
+            notes.append(
+                f"{MISSING} = no value: the cell failed or did not run, or its instrument was absent (section Machine)"
+            )
         if any(" / " in str(row[2]) for row in rows):
             notes.append("several parameter counts stand in the order of the data sets")
         return [*notes, *self._ranking_notes(datasets)]

@@ -32,5 +32,7 @@ def _suite_name(path: Path) -> str:
         raise TargetError(f"no suite file {str(path)!r}; give a suite's name, its YAML file or a results folder")
     name = re.search(r"""^suite:\s*["']?([A-Za-z0-9][A-Za-z0-9-]*)""", path.read_text(encoding="utf-8"), re.MULTILINE)
     if name is None:
-        raise TargetError(f"{path} has no line `suite: NAME`; is it a suite file? fobench check {path} says what is wrong")
+        raise TargetError(
+            f"{path} has no line `suite: NAME`; is it a suite file? fobench check {path} says what is wrong"
+        )
     return name[1]

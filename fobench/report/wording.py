@@ -8,8 +8,6 @@ from fobench.contracts import Json, Recipe
 from fobench.report.inputs import ReportInput
 
 
-
-
 def budget(report: ReportInput) -> str:
     """Say what one training is: `1 epoch, 20,000 samples, batch 100, 2 threads, 3 blocks`; what differs is given as a range."""
     recipes = [header.cell.recipe for header in report.headers]

@@ -6,7 +6,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fobench.contracts import Cell, Context, Header, Origin, Part, Phase, Plan, Provenance, Reading, Recipe, Reference, Status
+from fobench.contracts import (
+    Cell,
+    Context,
+    Header,
+    Origin,
+    Part,
+    Phase,
+    Plan,
+    Provenance,
+    Reading,
+    Recipe,
+    Reference,
+    Status,
+)
 from fobench.store import ResultStore
 
 MEASURED, ESTIMATED, ANALYTICAL = Provenance.MEASURED, Provenance.ESTIMATED, Provenance.ANALYTICAL
@@ -63,7 +76,9 @@ class Synthetic:
 
     def header(self, part: Part, cell: Cell) -> Header:
         """The header of one file."""
-        instruments = {name: {"channels": list(self.watts(name) or {"total": 0}), "update_period_s": 0.001} for name in self.meters}
+        instruments = {
+            name: {"channels": list(self.watts(name) or {"total": 0}), "update_period_s": 0.001} for name in self.meters
+        }
         instruments["nvml"] = {"absent": "no NVIDIA driver; install one and try again"}
         return Header(
             part, cell, self.suite, self.machine, network=self.network, parameters=50_000 + 1000 * self.labels.index(cell.label),
@@ -81,7 +96,9 @@ class Synthetic:
         found = [("clock", Reading("duration", seconds, MEASURED))] if "clock" in self.meters else []
         for meter in self.meters:
             kind = ESTIMATED if meter == "codecarbon" else MEASURED
-            found += [(meter, Reading("energy", watt * seconds, kind, channel)) for channel, watt in self.watts(meter).items()]
+            found += [
+                (meter, Reading("energy", watt * seconds, kind, channel)) for channel, watt in self.watts(meter).items()
+            ]
         return [*found, ("host", Reading("foreign_cpu", 0.03, MEASURED))]
 
     def write(self, root: Path) -> Path:
@@ -134,7 +151,10 @@ class Synthetic:
             self._traced(writer, Phase.INFER, None, self.macs(label, dataset, 0) * self.batch // 4, 500)
             if label == "ff":
                 fvcore = Context(Phase.INFER, "fvcore", samples=self.batch, batch_size=self.batch)
-                writer.rows(fvcore, [Reading("macs", 123 * self.batch, ANALYTICAL), Reading("uncovered", 4, ANALYTICAL, "aten::exp")])
+                writer.rows(
+                    fvcore,
+                    [Reading("macs", 123 * self.batch, ANALYTICAL), Reading("uncovered", 4, ANALYTICAL, "aten::exp")],
+                )
             writer.footer(Status.DONE)
 
     def _traced(self, writer, phase: Phase, stage: int | None, macs: int, batch_bytes: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import singledispatch
 from pathlib import Path
 
-from fobench.report.document import Block, Cell, Column, Document, Figure, Heading, Note, Prose, Table, Value
+from fobench.report.document import Block, Cell, Column, Document, Figure, Heading, Note, Prose, Table
 
 SUPERSCRIPTS = str.maketrans({"m": "ᵐ", "e": "ᵉ", "a": "ᵃ"})
 
@@ -25,7 +25,11 @@ def write(document: Document, folder: Path) -> Path:
 
 def text(document: Document) -> str:
     """Return the document as Markdown."""
-    parts = [f"# {_escaped(document.title)}", _escaped(document.subtitle), *(_block(block) for block in document.blocks)]
+    parts = [
+        f"# {_escaped(document.title)}",
+        _escaped(document.subtitle),
+        *(_block(block) for block in document.blocks),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
@@ -70,7 +74,9 @@ def _line(cells: list[str]) -> str:
 
 
 def _header(column: Column) -> str:
-    return _escaped(f"{column.group}: {column.header}" if column.group and column.header else column.group or column.header)
+    return _escaped(
+        f"{column.group}: {column.header}" if column.group and column.header else column.group or column.header
+    )
 
 
 def _cell(cell: Cell) -> str:

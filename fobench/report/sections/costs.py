@@ -20,7 +20,9 @@ def energy(report: ReportInput) -> list[Block]:
     meters = energy_meters(report)
     if not meters:
         return [*blocks, Note(f"No energy was metered: {absences(report) or 'no energy meter was asked for'}.")]
-    blocks.append(Prose(f"Totals of the whole training and of one prediction, idle power included. {_meters_text(meters)}"))
+    blocks.append(
+        Prose(f"Totals of the whole training and of one prediction, idle power included. {_meters_text(meters)}")
+    )
     for meter in meters:
         source = f"Meter: {meter} ({', '.join(_channels(report, meter))})."
         training = Measure("", "energy", "train", "Wh", meter=meter, divisor=JOULES_PER_WH)
@@ -93,7 +95,10 @@ def _inference(report: ReportInput, quantity: str, unit: str, batch: str, meter:
 
 
 def _peaks(phase: str) -> list[Measure]:
-    return [_live("batch-prop. peak", "memory_peak", phase, "batch"), _live("constant peak", "memory_peak", phase, "constant")]
+    return [
+        _live("batch-prop. peak", "memory_peak", phase, "batch"),
+        _live("constant peak", "memory_peak", phase, "constant"),
+    ]
 
 
 def _live(header: str, quantity: str, phase: str, channel: str) -> Measure:

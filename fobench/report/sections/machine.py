@@ -41,10 +41,26 @@ def _remarks(report: ReportInput) -> list[Block]:
 
 def _failed(report: ReportInput) -> list[Block]:
     rows = tuple(
-        (entry.header.cell.label, report.dataset(entry.header), str(entry.header.cell.seed), str(entry.header.part), last_line(entry))
+        (
+            entry.header.cell.label,
+            report.dataset(entry.header),
+            str(entry.header.cell.seed),
+            str(entry.header.part),
+            last_line(entry),
+        )
         for entry in report.failed
     )
-    return [_texts("Cells that did not end well; their rows are in no table.", ("Learner", "Data set", "Seed", "Part", "Why"), rows)] if rows else []
+    return (
+        [
+            _texts(
+                "Cells that did not end well; their rows are in no table.",
+                ("Learner", "Data set", "Seed", "Part", "Why"),
+                rows,
+            )
+        ]
+        if rows
+        else []
+    )
 
 
 def _instruments(report: ReportInput) -> list[Block]:
@@ -71,7 +87,9 @@ def _idle_and_overhead(report: ReportInput) -> list[Block]:
     valid = report.frame[report.frame.invalid == ""].astype({"meter": str, "channel": str})
     seconds = valid[(valid.phase == "idle") & (valid.quantity == "duration") & (valid.meter == "clock")].value.sum()
     idle = valid[(valid.phase == "idle") & (valid.quantity == "energy")].groupby(["meter", "channel"])
-    overhead = valid[(valid.phase == "overhead") & (valid.quantity == "energy")].groupby(["meter", "channel"]).value.mean()
+    overhead = (
+        valid[(valid.phase == "overhead") & (valid.quantity == "energy")].groupby(["meter", "channel"]).value.mean()
+    )
     spent = valid[(valid.phase == "overhead") & (valid.quantity == "duration")].value
     rows = []
     for (meter, channel), rows_of in idle:
@@ -81,10 +99,23 @@ def _idle_and_overhead(report: ReportInput) -> list[Block]:
         rows.append((meter, channel, power, cost))
     blocks: list[Block] = []
     if rows:
-        columns = (Column("Meter", number=False), Column("Channel", number=False), Column("Idle power [W]"), Column("Energy of an empty window [mJ]"))
-        blocks.append(Table("Idle power, and the energy of opening and closing a window. Idle power is not subtracted anywhere.", columns, tuple(rows)))
+        columns = (
+            Column("Meter", number=False),
+            Column("Channel", number=False),
+            Column("Idle power [W]"),
+            Column("Energy of an empty window [mJ]"),
+        )
+        blocks.append(
+            Table(
+                "Idle power, and the energy of opening and closing a window. Idle power is not subtracted anywhere.",
+                columns,
+                tuple(rows),
+            )
+        )
     if len(spent):
-        blocks.append(Prose(f"Opening and closing a window takes {numbers.significant(spent.mean() * 1e3, 3)} ms on average."))
+        blocks.append(
+            Prose(f"Opening and closing a window takes {numbers.significant(spent.mean() * 1e3, 3)} ms on average.")
+        )
     return blocks
 
 
@@ -113,8 +144,17 @@ def _window_row(label: str, rows: pd.DataFrame) -> tuple[str | Value, ...]:
     windows = rows.drop_duplicates(["cell", "phase", "window"])
     invalid = rows[rows.invalid != ""].drop_duplicates(["cell", "phase", "window"])
     foreign = rows[rows.quantity == "foreign_cpu"].value * 100
-    shares = [Value(f"{share:.1f}", "m", number=share) for share in (foreign.mean(), foreign.max())] if len(foreign) else [MISSING] * 2
-    return (label, Value(f"{len(windows):,}", number=len(windows)), Value(f"{len(invalid):,}", number=len(invalid)), *shares)
+    shares = (
+        [Value(f"{share:.1f}", "m", number=share) for share in (foreign.mean(), foreign.max())]
+        if len(foreign)
+        else [MISSING] * 2
+    )
+    return (
+        label,
+        Value(f"{len(windows):,}", number=len(windows)),
+        Value(f"{len(invalid):,}", number=len(invalid)),
+        *shares,
+    )
 
 
 def _facts(report: ReportInput) -> list[Block]:
@@ -148,7 +188,11 @@ def _versions(report: ReportInput) -> list[Block]:
     mixed = [package for package, versions in sorted(found.items()) if len(versions) > 1]
     blocks: list[Block] = [_texts("Versions.", ("Package", "Version"), rows)] if rows else []
     if mixed:
-        blocks.append(Note(f"Cells ran under different versions of {', '.join(mixed)}: their values are averaged here all the same."))
+        blocks.append(
+            Note(
+                f"Cells ran under different versions of {', '.join(mixed)}: their values are averaged here all the same."
+            )
+        )
     return blocks
 
 

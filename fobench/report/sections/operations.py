@@ -24,7 +24,11 @@ def _uncovered(report: ReportInput) -> list[Block]:
     listed: dict[tuple[str, str], list[str]] = {}
     for (meter, label, channel), calls in counted.items():
         listed.setdefault((meter, label), []).append(f"{channel} ({calls:,.0f})")
-    columns = (Column("Counter", number=False), Column("Learner", number=False), Column("Operations (calls)", number=False))
+    columns = (
+        Column("Counter", number=False),
+        Column("Learner", number=False),
+        Column("Operations (calls)", number=False),
+    )
     table_rows = tuple((meter, label, ", ".join(names)) for (meter, label), names in listed.items())
     return [Table("Operations without a formula: they are in no count.", columns, table_rows)]
 
@@ -40,7 +44,8 @@ def _against_fvcore(report: ReportInput) -> list[Block]:
         return [Note(f"fvcore's forward count agrees with the ledger in all {len(both)} cases that it could trace.")]
     shown = numbers.scale([ledger[key].mean for key in differing], "MAC")
     rows = tuple(
-        (*key, value(ledger[key], shown), value(fvcore[key], shown), _share(fvcore[key].mean, ledger[key].mean)) for key in differing
+        (*key, value(ledger[key], shown), value(fvcore[key], shown), _share(fvcore[key].mean, ledger[key].mean))
+        for key in differing
     )
     columns = (
         Column("Learner", number=False), Column("Data set", number=False), Column(f"Ledger [{shown.unit}]"),

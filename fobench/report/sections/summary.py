@@ -45,7 +45,9 @@ def _comparison(report: ReportInput) -> str:
     """Say whether rules are compared on one network, or recipes that each bring their own."""
     if len(report.labels) < 2:
         return "There is one learner, so nothing is compared."
-    networks = [{name for (_, where), name in report.networks.items() if where == dataset} for dataset in report.datasets]
+    networks = [
+        {name for (_, where), name in report.networks.items() if where == dataset} for dataset in report.datasets
+    ]
     if all(len(names) <= 1 for names in networks):
         return "All learners train the same network on each data set: this compares rules."
     return "The networks differ between learners: this compares recipes, each rule with the network it is used with, not rules alone."
@@ -56,9 +58,15 @@ def _origin(report: ReportInput) -> list[Block]:
     found = {origin: [name for name in report.datasets if name.endswith(mark)] for origin, mark in marks.items()}
     blocks: list[Block] = []
     if names := found[Origin.SURROGATE]:
-        blocks.append(Note(f"{listing(names)}: surrogate data (°), generated because the files are not there. {CARRIES_OVER}"))
+        blocks.append(
+            Note(f"{listing(names)}: surrogate data (°), generated because the files are not there. {CARRIES_OVER}")
+        )
     if names := found[Origin.EXTRACT]:
-        blocks.append(Note(f"{listing(names)}: an extract (^), genuine files but not all of them; its error is not the published one's."))
+        blocks.append(
+            Note(
+                f"{listing(names)}: an extract (^), genuine files but not all of them; its error is not the published one's."
+            )
+        )
     return blocks
 
 
@@ -70,7 +78,9 @@ def _measures(report: ReportInput) -> dict[str, Measure]:
         found[f"energy per training{named}"] = Measure(
             "", "energy", "train", "Wh", meter=meters[0], divisor=JOULES_PER_WH
         )
-        found[f"energy per single prediction{named}"] = Measure("", "energy", "infer", "J", batch="single", meter=meters[0])
+        found[f"energy per single prediction{named}"] = Measure(
+            "", "energy", "infer", "J", batch="single", meter=meters[0]
+        )
     found["time per training"] = Measure("", "duration", "train", "s", meter="clock", prefixed=False)
     found["MACs per training sample"] = Measure("", "macs", "train", "MAC", meter="macs")
     live = {"channel": "batch", "meter": "live-tensors"}
@@ -128,4 +138,11 @@ def _row(dataset: str, name: str, measure: Measure, result: Ranking, best: Estim
     shown = numbers.scale([best.mean], measure.unit, measure.divisor, measure.prefixed)
     number = value(best, shown)
     factor = _short(result.factor) if result.following else MISSING
-    return (dataset, name, ", ".join(result.best), replace(number, text=f"{number.text} {shown.unit}"), result.following or MISSING, factor)
+    return (
+        dataset,
+        name,
+        ", ".join(result.best),
+        replace(number, text=f"{number.text} {shown.unit}"),
+        result.following or MISSING,
+        factor,
+    )

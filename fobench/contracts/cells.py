@@ -1,0 +1,132 @@
+"""What is measured: the cell, what it is made of, and the suite that lists it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from fobench.contracts.vocabulary import SCHEMA_VERSION, FobenchError, Json
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A plug-in by name, `package.module:Class` or `path/to/file.py:Class`, its keyword arguments, and its label.
+
+    The label is what tables print; it lets the same plug-in stand in a suite twice (an A/A arm, two splits).
+    """
+
+    target: str
+    arguments: Mapping[str, Json] = field(default_factory=dict)
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """The label, or the target if there is none."""
+        return self.label or self.target
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a learner is trained: budget, batch and machine settings; `None` means all samples."""
+
+    epochs: int = 1
+    batch_size: int = 100
+    device: str = "cpu"
+    dtype: str = "float32"
+    threads: int = 1
+    train_samples: int | None = None
+    score_samples: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which instruments look, and how long; seconds throughout."""
+
+    meters: tuple[Reference, ...] = (Reference("clock"),)
+    tracers: tuple[str, ...] = ("macs", "live-tensors")
+    window_s: float = 1.0
+    idle_s: float = 5.0
+    cooldown_s: float = 0.0
+    timeout_s: float = 86_400.0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One label x learner x dataset x recipe x plan x seed: the unit of work, of storage and of resuming."""
+
+    learner: Reference
+    dataset: Reference
+    recipe: Recipe
+    plan: Plan
+    seed: int
+
+    @property
+    def label(self) -> str:
+        """What tables call the learner of this cell."""
+        return self.learner.name
+
+    @property
+    def id(self) -> str:
+        """Name of this cell by content: sixteen hexadecimal digits."""
+        return _digest(self.as_json())
+
+    @property
+    def trace_id(self) -> str:
+        """The id without the seed: exact rows do not depend on it, so one trace serves all seeds."""
+        return _digest({**self.as_json(), "seed": None})
+
+    @property
+    def stem(self) -> str:
+        """File name of this cell's results, without ending: readable first, unique last."""
+        return f"{_slug(self.label)}--{_slug(self.dataset.name)}--s{self.seed}--{self.id}"
+
+    @property
+    def trace_stem(self) -> str:
+        """File name of the trace that this cell shares with its other seeds."""
+        return f"{_slug(self.label)}--{_slug(self.dataset.name)}--trace--{self.trace_id}"
+
+    def as_json(self) -> dict[str, Json]:
+        """Return the specification as plain JSON values, schema version included."""
+        return {"schema": SCHEMA_VERSION, **json.loads(json.dumps(asdict(self)))}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Json]) -> Cell:
+        """Rebuild a cell from `as_json`; a foreign schema version is refused."""
+        if data.get("schema") != SCHEMA_VERSION:
+            raise FobenchError(
+                f"cell specification has schema {data.get('schema')!r}, this fobench reads {SCHEMA_VERSION}; "
+                "run it with the fobench version that wrote it"
+            )
+        plan = dict(data["plan"])
+        plan["meters"] = tuple(Reference(**meter) for meter in plan["meters"])
+        plan["tracers"] = tuple(plan["tracers"])
+        return cls(
+            learner=Reference(**data["learner"]),
+            dataset=Reference(**data["dataset"]),
+            recipe=Recipe(**data["recipe"]),
+            plan=Plan(**plan),
+            seed=data["seed"],
+        )
+
+
+@dataclass(frozen=True)
+class Suite:
+    """A named list of cells, in running order: block after block, learners shuffled within each."""
+
+    name: str
+    cells: tuple[Cell, ...]
+    base: str = "."
+    description: str = ""
+    source: str | None = None
+    """`base` is the folder that relative plug-in paths start from, `source` the file that the suite came from."""
+
+
+def _digest(value: Json) -> str:
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+
+def _slug(text: str) -> str:
+    return "".join(c if c.isascii() and (c.isalnum() or c in "._") else "-" for c in text)[-40:]

@@ -1,0 +1,101 @@
+"""The flow of a run: cell after cell, a trace where there is none, then the measurement; a failed cell stops nothing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fobench.contracts import Cell, Origin, Part, Status, Suite
+from fobench.harness.job import Job
+from fobench.harness.launcher import launch
+from fobench.harness.states import State, changed_sources
+from fobench.store import Entry, ResultStore, StoreError
+
+UNQUIET = 0.05
+"""Mean share of foreign CPU time in a cell's windows from which its times and energies are called unstable."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What a user asked of a run; `real` names the data sets whose files the preflight found."""
+
+    suite: Suite
+    results: Path
+    machine: str
+    data: Path
+    require_real: bool = False
+    retry_failed: bool = False
+    rerun_stale: bool = False
+    real: tuple[str, ...] = ()
+
+    @property
+    def store(self) -> ResultStore:
+        """Return the store that this run writes to."""
+        return ResultStore(self.results, self.suite.name, self.machine)
+
+    @property
+    def states(self) -> frozenset[State]:
+        """Return which cells this run will measure."""
+        asked = {State.FAILED: self.retry_failed, State.STALE: self.rerun_stale, State.PENDING: True}
+        return frozenset(state for state, wanted in asked.items() if wanted)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one cell ended, after how many seconds."""
+
+    cell: Cell
+    status: Status
+    reason: str
+    seconds: float
+
+
+def run(order: Order, cells: list[Cell]) -> Iterator[Outcome]:
+    """Measure the cells one after the other and yield how each ended."""
+    failed_traces: dict[str, Entry] = {}
+    for number, cell in enumerate(cells):
+        if number:
+            time.sleep(cells[number - 1].plan.cooldown_s)
+        start = time.monotonic()
+        entry = failed_traces.get(cell.trace_id) or _traced(order, cell)
+        if entry.status == Status.DONE:
+            entry = launch(_job(order, cell, Part.MEASURE), order.store.folder)
+        elif entry.header.part == Part.TRACE:
+            failed_traces[cell.trace_id] = entry
+        yield Outcome(cell, entry.status, entry.reason, time.monotonic() - start)
+
+
+def _job(order: Order, cell: Cell, part: Part) -> Job:
+    base = str(Path(order.suite.base).resolve())
+    return Job(part, cell, order.suite.name, order.machine, base, str(order.data.resolve()), order.require_real)
+
+
+def _traced(order: Order, cell: Cell) -> Entry:
+    """Return the cell's trace, taking it if there is none that is done and of the present source and data."""
+    try:
+        entry = order.store.find(cell, Part.TRACE)
+    except StoreError:
+        entry = None
+    fresh = entry is not None and not changed_sources([entry], Path(order.suite.base))
+    real_now = entry is not None and entry.header.origin == Origin.SURROGATE and cell.dataset.name in order.real
+    if entry is not None and entry.status == Status.DONE and fresh and not real_now:
+        return entry
+    return launch(_job(order, cell, Part.TRACE), order.store.folder)
+
+
+def doubt(entry: Entry) -> str:
+    """Say why a cell's times and energies deserve doubt, or nothing."""
+    shares = [
+        row["value"] for row in entry.rows() if row["quantity"] == "foreign_cpu" and row["phase"] in ("train", "infer")
+    ]
+    mean = sum(shares) / len(shares) if shares else 0.0
+    return f"other programs used {mean:.0%} of the CPU" if mean > UNQUIET else ""
+
+
+def unstable(order: Order) -> list[tuple[Cell, str]]:
+    """Return the cells that are done and deserve doubt, each with the reason."""
+    entries = [(cell, order.store.find(cell)) for cell in order.suite.cells]
+    doubts = [(cell, doubt(entry)) for cell, entry in entries if entry is not None and entry.status == Status.DONE]
+    return [(cell, reason) for cell, reason in doubts if reason]

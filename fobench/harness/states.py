@@ -1,0 +1,72 @@
+"""Which cells of a suite are done, pending, failed or stale; read off the result files and the source code alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from fobench import plugins
+from fobench.contracts import Cell, Origin, Part, Status, Suite
+from fobench.store import Entry, ResultStore, StoreError
+
+
+class State(StrEnum):
+    """Where a cell stands; `stale` is done by code that has changed since."""
+
+    DONE = "done"
+    PENDING = "pending"
+    FAILED = "failed"
+    STALE = "stale"
+
+
+@dataclass(frozen=True)
+class Standing:
+    """A cell, where it stands, and why if it failed or is stale."""
+
+    cell: Cell
+    state: State
+    reason: str = ""
+
+
+def standings(suite: Suite, store: ResultStore, real: Collection[str] = ()) -> list[Standing]:
+    """Return where every cell of a suite stands, in running order.
+
+    `real` names the data sets whose files are at hand: a result that a surrogate gave is then stale.
+    """
+    return [_standing(cell, store, Path(suite.base), cell.dataset.name in real) for cell in suite.cells]
+
+
+def _standing(cell: Cell, store: ResultStore, base: Path, real: bool) -> Standing:
+    found = []
+    for part in Part:
+        try:
+            found.append(store.find(cell, part))
+        except StoreError as error:
+            return Standing(cell, State.PENDING, str(error))
+    for entry in found:
+        if entry is not None and entry.status != Status.DONE:
+            return Standing(cell, State.FAILED, f"{entry.status}: {entry.reason.strip().splitlines()[-1]}")
+    finished = [entry for entry in found if entry is not None]
+    if len(finished) < len(found):
+        return Standing(cell, State.PENDING)
+    reason = _stale_reason(finished, base, real)
+    return Standing(cell, State.STALE, reason) if reason else Standing(cell, State.DONE)
+
+
+def _stale_reason(entries: list[Entry], base: Path, real: bool) -> str:
+    if real and any(entry.header.origin == Origin.SURROGATE for entry in entries):
+        return f"measured on a surrogate; the files of {entries[0].header.cell.dataset.name} are at hand now"
+    changed = changed_sources(entries, base)
+    return f"the source of {changed} has changed" if changed else ""
+
+
+def changed_sources(entries: list[Entry], base: Path) -> str:
+    """Name what has changed since the entries were written: `learner BP`, `dataset digits`, or nothing."""
+    for entry in entries:
+        cell = entry.header.cell
+        for kind, reference in (("learner", cell.learner), ("dataset", cell.dataset)):
+            if entry.header.sources.get(kind) != plugins.source_hash(reference.target, f"{kind}s", base):
+                return f"{kind} {reference.name}"
+    return ""

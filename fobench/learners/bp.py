@@ -1,0 +1,101 @@
+"""Backpropagation by hand: the output error returns through the transposed weights, layer by layer.
+
+    H_l = f(A_l),  A_l = H_{l-1} W_l^T + b_l,  P = softmax(A_L)                      forward
+    D_L = E = P - T,  D_l = (D_{l+1} W_{l+1}) o f'(A_l)                              backward
+    G_l = D_l^T H_{l-1} / N,  bias: mean of D_l over the batch                       update
+
+Rumelhart, Hinton and Williams, Nature 323 (1986), 533; published settings of the Bio-FO baselines (MLSys 2025).
+
+Properties: weight transport yes; locality none (the signal needs all later weights); update locking: layer l waits for
+the whole forward pass and for the signals of layers L..l+1; frozen activity: all H_l are kept until the signal is
+there.
+
+**Departures**
+
+- A layer is updated as soon as the signal below it has been computed with its old weights; no gradient is stored. The
+  result is that of autograd followed by one optimizer step.
+- ReLU's mask and the derivatives of tanh and sigmoid are read off H_l; A_l is overwritten by it.
+- The released scripts declare dropout but never call it, and do not shuffle MNIST and CIFAR; there is no dropout here,
+  and the order of samples is the recipe's business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fobench.contracts import Prediction, Task
+from fobench.learners import checks, optimizers
+from fobench.learners.layers import (
+    ACTIVATIONS,
+    OUTPUTS,
+    WEIGHT_INITS,
+    build,
+    error_,
+    flat,
+    symbols,
+    weights,
+    with_output,
+)
+
+
+@dataclass
+class BP:
+    """Backpropagation, without autograd."""
+
+    network: Any  # hidden layers; published: k x 2000, k = 1..6
+    activation: str = checks.choice("relu", ACTIVATIONS)  # f
+    output: str = checks.choice("softmax", OUTPUTS)  # P; cross-entropy, or with sigmoid binary cross-entropy
+    bias: bool = checks.choice(True, (True, False))  # b_l
+    weight_init: str = checks.choice("linear", WEIGHT_INITS)
+    optimizer: Mapping[str, Any] = optimizers.default(name="adam", eta=1e-4)
+
+    def refuses(self, task: Task) -> str | None:
+        """Say why this learner cannot be set up for `task`, or None if it can."""
+        return checks.refusal(self, task)
+
+    def setup(self, task: Task, generator: torch.Generator, device: str) -> None:
+        """Allocate hidden layers, output layer and optimizer state."""
+        checks.require(self, task)
+        self.layers = build(with_output(self.network, task), self.weight_init, self.bias, generator, device)
+        self.f, self.p = ACTIVATIONS[self.activation], OUTPUTS[self.output]
+        self.steps = optimizers.make(self.optimizer, weights(self.layers))
+
+    def forward_pass(self, x: Tensor) -> list[Tensor]:
+        """Return H_0 .. H_{L-1} and P."""
+        H = [flat(x)]
+        for layer in self.layers[:-1]:
+            H.append(self.f.apply_(layer(H[-1])))
+        H.append(self.p(self.layers[-1](H[-1])))
+        return H
+
+    def backward_pass(self, D: Tensor, H: list[Tensor]) -> None:
+        """Carry the signal from D_L down and update each layer on the way; `H` is emptied."""
+        for layer in reversed(self.layers):
+            before = H.pop()
+            signal = layer.adjoint(D) if H else None  # D_l W_l, with W_l from before its update
+            layer.accumulate_(D, before, self.steps)  # G_l = D_l^T H_{l-1} / N
+            if signal is not None:
+                D = self.f.derive_(signal, before)  # D_{l-1} = (D_l W_l) o f'(A_{l-1})
+
+    @torch.no_grad()
+    def train_step(self, x: Tensor, y: Tensor) -> None:
+        """Learn from one batch."""
+        H = self.forward_pass(x)
+        self.backward_pass(error_(H.pop(), y), H)  # D_L = E = P - T
+
+    @torch.no_grad()
+    def predict(self, x: Tensor) -> Prediction:
+        """Score one batch by its output P."""
+        H = flat(x)
+        for layer in self.layers[:-1]:
+            H = self.f.apply_(layer(H))
+        return Prediction(self.p(self.layers[-1](H)))
+
+    def state(self) -> dict[str, Tensor]:
+        """Return W1, b1, ... of the hidden layers and, last, of the output layer."""
+        return symbols(self.layers)

@@ -1,0 +1,16 @@
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+sys.path[:0] = [str(Path(__file__).parents[1] / "reference"), str(Path(__file__).parent)]
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    """Exact comparisons need double precision; learners allocate in torch's default dtype."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(before)

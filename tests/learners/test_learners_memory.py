@@ -1,0 +1,125 @@
+"""Bytes alive within one step: what each rule must keep, by an observer of this file (`learning_rules` 0.3)."""
+
+import weakref
+from itertools import accumulate
+
+import pytest
+import torch
+from learner_help import RULES, batch, ready
+from torch.profiler import ProfilerActivity, profile
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from fobench.learners.biofo import BioFO
+from fobench.learners.bp import BP
+from fobench.learners.drtp import DRTP
+from fobench.learners.ff import FF
+from fobench.learners.pepita import PEPITA
+
+N, WIDTH = 512, 16
+MAP = N * WIDTH * 8
+SGD = {"name": "sgd"}
+
+
+class Alive(TorchDispatchMode):
+    """Records the peak of the bytes whose storages were born inside."""
+
+    def __init__(self):
+        super().__init__()
+        self.born, self.foreign, self.peak = [], set(), 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        inside = self.living()
+        tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        self.foreign |= {place(tensor) for tensor in tensors} - inside.keys()
+        result = func(*args, **(kwargs or {}))
+        made = [leaf for leaf in tree_leaves(result) if isinstance(leaf, torch.Tensor)]
+        self.born += [weakref.ref(tensor) for tensor in made if place(tensor) not in self.foreign]
+        del tensors, made
+        self.peak = max(self.peak, sum(self.living().values()))
+        return result
+
+    def living(self):
+        tensors = [tensor for tensor in (ref() for ref in self.born) if tensor is not None]
+        return {place(tensor): tensor.untyped_storage().nbytes() for tensor in tensors}
+
+
+def place(tensor):
+    return tensor.untyped_storage().data_ptr()
+
+
+def peak(learner, inputs=WIDTH, stage=None, phase="train"):
+    learner = ready(learner, inputs, 3)
+    if stage is not None:
+        learner.begin_stage(stage)
+    x, y = batch(inputs, 3, N)
+    with Alive() as alive:
+        learner.train_step(x, y) if phase == "train" else learner.predict(x)
+    return alive.peak
+
+
+def allocated(learner):
+    """Peak of what torch's own allocator gave out in one step, scratch inside its kernels included."""
+    learner = ready(learner, WIDTH, 3)
+    x, y = batch(WIDTH, 3, N)
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
+        learner.train_step(x, y)
+    events = profiler.profiler.kineto_results.events()
+    return max(accumulate(event.nbytes() for event in events if event.name() == "[memory]"))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_no_kernel_allocates_a_map_that_the_ledger_cannot_see(rule):
+    """An operand of another dtype, for one, is converted in a tensor that no operation returns."""
+    learner = rule([WIDTH] * 6, optimizer=SGD)
+    assert allocated(learner) < peak(learner) + 0.5 * MAP
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "sigmoid"])
+def test_bp_keeps_one_map_per_layer(activation):
+    peaks = [peak(BP([WIDTH] * depth, activation=activation, optimizer=SGD)) for depth in (2, 3, 6)]
+    assert peaks[1] - peaks[0] == MAP and peaks[2] - peaks[1] == 3 * MAP
+    # H_1, H_2 and the signal of layer 2, with what has one value per class or sample beside them
+    assert 3 * MAP <= peaks[0] < 3.6 * MAP
+
+
+def test_pepita_keeps_one_map_and_one_byte_per_unit_and_layer():
+    peaks = [peak(PEPITA([WIDTH] * depth, optimizer=SGD)) for depth in (2, 3, 6)]
+    per_layer = MAP + N * WIDTH
+    assert peaks[1] - peaks[0] == per_layer and peaks[2] - peaks[1] == 3 * per_layer
+
+
+@pytest.mark.parametrize(
+    ("rule", "fields", "maps"),
+    [
+        (DRTP, {}, 3),
+        (BioFO, {"order": "sweep"}, 3),
+        # 2N rows: neighbours and the signal
+        (FF, {}, 6),
+    ],
+)
+def test_streaming_rules_do_not_grow_with_depth(rule, fields, maps):
+    peaks = [peak(rule([WIDTH] * depth, optimizer=SGD, **fields)) for depth in (3, 6)]
+    assert peaks[0] == peaks[1] < (maps + 0.6) * MAP
+
+
+def test_biofo_stage_is_no_dearer_than_a_layer():
+    deep = peak(BioFO([WIDTH] * 5, optimizer=SGD), stage=4)
+    assert deep == peak(BioFO([WIDTH] * 3, optimizer=SGD), stage=2) < 3.6 * MAP
+
+
+@pytest.mark.parametrize(("rule", "rows"), [(BP, 1), (DRTP, 1), (PEPITA, 1), (BioFO, 1), (FF, 3)])
+def test_inference_keeps_two_neighbouring_layers(rule, rows):
+    fields = {"order": "sweep"} if rule is BioFO else {}
+    peaks = [peak(rule([WIDTH] * depth, **fields), phase="infer") for depth in (3, 6)]
+    assert peaks[0] == peaks[1] < (2 * rows + 0.6) * MAP
+
+
+def test_adam_keeps_no_gradient_but_the_one_in_use():
+    """With one sample, a step's peak is one weight's correlation (the largest), not the sum over layers."""
+    wide = ready(BP([60, 60, 60]), 40, 3)
+    x, y = batch(40, 3, 1)
+    with Alive() as alive:
+        wide.train_step(x, y)
+    largest = 60 * 60 * 8
+    assert largest <= alive.peak < 1.2 * largest
