@@ -95,6 +95,8 @@ def _per_sample(frame: pd.DataFrame, quantity: str) -> pd.DataFrame:
 
 def _over_channels(sums: pd.DataFrame, quantity: str) -> pd.DataFrame:
     """Add up each meter's disjoint channels; a cell that lacks one of them is partial."""
+    if sums.empty:
+        return sums.assign(quantity=quantity, channel="total")
     channels = {meter: total_channels(set(rows.channel)) for meter, rows in sums.groupby("meter")}
     pairs = zip(sums.meter, sums.channel, strict=True)
     wanted = pd.Series([channel in channels[meter] for meter, channel in pairs], index=sums.index, dtype=bool)

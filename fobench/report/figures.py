@@ -26,8 +26,8 @@ DPI = 220
 WIDTH = 6.7
 """Inches: the width of the text on A4."""
 
-FIXED_COLOURS = ("bp", "bp-autograd", "drtp", "pepita", "ff", "biofo")
-"""Labels whose place in the colour-blind-safe palette never changes; others take the places after them by name."""
+FIXED_COLOURS = ("bp", "bpautograd", "drtp", "pepita", "ff", "biofo")
+"""Labels, in small letters without signs, whose place in the palette never changes; others come after them by name."""
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 
@@ -35,8 +35,10 @@ MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 def styles(labels: Sequence[str]) -> dict[str, tuple[Any, str]]:
     """Return colour and marker of each label; beyond the ten colours the marker tells labels apart."""
     palette = sns.color_palette("colorblind")
-    order = [*FIXED_COLOURS, *(label for label in sorted(labels) if label not in FIXED_COLOURS)]
-    places = {label: place for place, label in enumerate(order)}
+    plain = {label: "".join(filter(str.isalnum, label.lower())) for label in labels}
+    others = [label for label in sorted(labels) if plain[label] not in FIXED_COLOURS]
+    order = [*FIXED_COLOURS, *others]
+    places = {label: order.index(label if label in others else plain[label]) for label in labels}
     return {
         label: (palette[places[label] % len(palette)], MARKERS[places[label] // len(palette) % len(MARKERS)])
         for label in labels
@@ -90,7 +92,10 @@ def error_against_energy(report: ReportInput, meter: str) -> list[Block]:
                 joules, points.error, marker, color=colour, label=label, markersize=5.5, alpha=0.85, markeredgewidth=0
             )
         axes.set(xlabel=f"energy per training [{shown.unit}]", ylabel="error [%]", title=dataset, ylim=(0, None))
-        axes.set_xlim(0, None)
+        if both.joules.max() > 20 * both.joules.min() > 0:
+            axes.set_xscale("log")
+        else:
+            axes.set_xlim(0, None)
 
     png = _panels(draw, _order(both), 2.7, legend=True)
     return [
@@ -155,14 +160,13 @@ def _panels(
     """Draw one panel per data set, three in a row at most, and return the PNG."""
     columns = min(3, len(datasets))
     rows = -(-len(datasets) // columns)
-    width = WIDTH if columns > 1 else WIDTH * 0.7
     with (
         sns.axes_style("ticks"),
         sns.plotting_context("paper"),
         plt.rc_context({"axes.titlesize": 9, "axes.labelsize": 8.5}),
     ):
         figure, grid = plt.subplots(
-            rows, columns, figsize=(width, height * rows), squeeze=False, sharey=sharey, layout="constrained"
+            rows, columns, figsize=(WIDTH, height * rows), squeeze=False, sharey=sharey, layout="constrained"
         )
         for number, axes in enumerate(grid.flat):
             if number < len(datasets):
@@ -184,11 +188,12 @@ def _legend(figure: Any) -> None:
         label: line for axes in figure.axes for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
     }
     names = sorted(entries)
+    room = max(1, 90 // (max(len(name) for name in names) + 8))
     figure.legend(
         [entries[name] for name in names],
         names,
         loc="outside lower center",
-        ncols=min(6, len(names)),
+        ncols=min(room, len(names)),
         frameon=False,
         fontsize=8,
     )

@@ -39,7 +39,7 @@ def with_deviation(mean: float, deviation: float | None) -> str:
     if deviation == 0:
         return f"{significant(mean, 4)} ± 0"
     decimals = max(0, 1 - math.floor(math.log10(deviation)))
-    limit = _decimals(mean, 5)
+    limit = _decimals(max(abs(mean), deviation), 5)
     if decimals > limit and deviation < 0.5 * 10.0**-limit:
         return f"{mean:,.{limit}f} ± <{10.0**-limit:.{limit}f}"
     decimals = min(decimals, limit)

@@ -169,7 +169,7 @@ class _Parts:
             )
         if any(MISSING in row[3:] for row in rows):
             notes.append(
-                f"{MISSING} = no value: the cell failed or did not run, or its instrument was absent (section Machine)"
+                f"{MISSING} = no value: the cell failed or did not run, or its instrument was absent (see the last section)"
             )
         if any(" / " in str(row[2]) for row in rows):
             notes.append("several parameter counts stand in the order of the data sets")

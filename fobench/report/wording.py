@@ -7,6 +7,9 @@ from collections.abc import Iterable
 from fobench.contracts import Json, Recipe
 from fobench.report.inputs import ReportInput
 
+NAMED = 8
+"""Names that a sentence enumerates at most."""
+
 
 def budget(report: ReportInput) -> str:
     """Say what one training is: `1 epoch, 20,000 samples, batch 100, 2 threads, 3 blocks`; what differs is given as a range."""
@@ -56,8 +59,11 @@ def absent(report: ReportInput) -> dict[str, str]:
 
 
 def listing(names: Iterable[str]) -> str:
-    """Return `a`, `a and b`, or `a, b and c`."""
+    """Return `a`, `a and b`, `a, b and c`, or, of more than `NAMED` names, the first ones and how many others."""
     *front, last = list(names)
+    if len(front) >= NAMED:
+        shown = front[: NAMED // 2]
+        return f"{', '.join(shown)} and {len(front) + 1 - len(shown)} others"
     return f"{', '.join(front)} and {last}" if front else last
 
 

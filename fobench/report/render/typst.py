@@ -22,13 +22,16 @@ def write(document: Document, folder: Path) -> Path:
     """Write `report.pdf`; return its path."""
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / "report.pdf"
-    template = files("fobench.report.render").joinpath("report.typ").read_bytes()
-    with tempfile.TemporaryDirectory() as root:
+    template = files("fobench.report.render").joinpath("report.typ")
+    inputs = {"document": text(document)}
+    with tempfile.TemporaryDirectory() as folder_name:
+        root = Path(folder_name)
+        (root / "report.typ").write_bytes(template.read_bytes())
         for block in document.blocks:
             if isinstance(block, Figure):
-                Path(root, f"{block.name}.png").write_bytes(block.png)
+                (root / f"{block.name}.png").write_bytes(block.png)
         try:
-            pdf = typst.compile(template, root=root, sys_inputs={"document": text(document)}, ignore_system_fonts=True)
+            pdf = typst.compile(root / "report.typ", root=root, sys_inputs=inputs, ignore_system_fonts=True)
         except typst.TypstError as error:
             raise TypesetError(f"typst cannot set the report ({error}); report.md holds the same tables") from error
     target.write_bytes(pdf)

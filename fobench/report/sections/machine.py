@@ -68,15 +68,15 @@ def _instruments(report: ReportInput) -> list[Block]:
     for header in report.headers:
         for name, state in header.instruments.items():
             if "absent" not in state:
-                states[name] = dict(state)
+                known = states.setdefault(name, {"channels": [], "period": state.get("update_period_s")})
+                known["channels"] = sorted({*known["channels"], *state.get("channels", [])})
     absences = absent(report)
     rows = []
     for name in sorted({*states, *absences}):
         state = states.get(name, {})
-        period = state.get("update_period_s")
         channels = ", ".join(state.get("channels", [])) or MISSING
         where = "present" if name not in absences else "absent in some cells" if name in states else "absent"
-        shown = f"{numbers.significant(period, 3)} s" if period else MISSING
+        shown = _duration(state["period"]) if state.get("period") else MISSING
         rows.append((name, where, channels, shown, absences.get(name, "")))
     columns = ("Instrument", "State", "Channels", "Refresh", "Reason of absence and remedy")
     return [_texts("Every meter and tracer that was asked for.", columns, tuple(rows))] if rows else []
@@ -113,10 +113,13 @@ def _idle_and_overhead(report: ReportInput) -> list[Block]:
             )
         )
     if len(spent):
-        blocks.append(
-            Prose(f"Opening and closing a window takes {numbers.significant(spent.mean() * 1e3, 3)} ms on average.")
-        )
+        blocks.append(Prose(f"Opening and closing a window takes {_duration(spent.mean())} on average."))
     return blocks
+
+
+def _duration(seconds: float) -> str:
+    shown = numbers.scale([seconds], "s")
+    return f"{numbers.exact(seconds / shown.divisor, 3)} {shown.unit}"
 
 
 def _shown(number: float, mark: str) -> Value:
@@ -127,16 +130,17 @@ def _windows(report: ReportInput) -> list[Block]:
     """Count the windows of training and inference, those not used, and the CPU time that others took of the host."""
     frame = report.frame
     timed = frame[frame.phase.isin(["train", "infer", "calibrate"]) & frame.window.notna() & frame.seed.notna()]
-    timed = timed[timed.quantity.isin(["duration", "energy", "foreign_cpu"])]
+    timed = timed[timed.quantity.isin(["duration", "energy", "fault", "foreign_cpu"])]
     if timed.empty:
         return []
     rows = [_window_row(label, timed[timed.label == label]) for label in report.labels if (timed.label == label).any()]
-    columns = (
-        Column("Learner", number=False), Column("Windows"), Column("Invalid"), Column("Foreign CPU, mean [%]"), Column("Foreign CPU, max [%]"),
-    )  # fmt: skip
+    headers = ("Windows", "Invalid", "Foreign CPU, mean [%]", "Foreign CPU, max [%]")
+    columns = (Column("Learner", number=False), *(Column(header) for header in headers))
     reasons = timed[timed.invalid != ""].drop_duplicates(["cell", "phase", "window"]).invalid.astype(str).value_counts()
     notes = tuple(f"{count} invalid: {reason}" for reason, count in reasons.items() if count)
-    caption = "Windows of training and inference, and the share of the host's CPU time used outside the worker while they were open."
+    caption = (
+        "Windows of training and inference, and the share of the host's CPU time used outside the worker meanwhile."
+    )
     return [Table(caption, columns, tuple(rows), notes)]
 
 
@@ -167,7 +171,7 @@ def _facts(report: ReportInput) -> list[Block]:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         return [Note(f"Not read: {path.name} is not JSON ({error}).")]
-    rows = tuple((name, text) for name, text in _flat(facts) if text)
+    rows = tuple((name, text) for name, text in _flat(facts) if text and not name.startswith("versions."))
     return [_texts(f"The machine {report.machine}.", ("Property", "Value"), rows)] if rows else []
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from fobench.contracts import Origin
 from fobench.report import numbers
-from fobench.report.document import Block, Column, Heading, Note, Prose, Table
+from fobench.report.document import Block, Cell, Column, Heading, Note, Prose, Table
 from fobench.report.inputs import ReportInput
 from fobench.report.provenance import ORIGIN_MARKS
 from fobench.report.sections.costs import JOULES_PER_WH, energy_meters
@@ -33,12 +33,31 @@ def summary(report: ReportInput) -> list[Block]:
 
 
 def _scope(report: ReportInput) -> str:
-    learners, datasets = len(report.labels), len(report.datasets)
+    learners = len(report.labels)
     names = f"{learners} learner{'s' * (learners > 1)} ({listing(report.labels)}) on {listing(report.datasets)}"
-    failed = f" {len(report.failed)} cells did not end well; the section Machine names them." if report.failed else ""
-    return f"Suite {report.suite} on machine {report.machine}: {names}. Budget of a training: {budget(report)}. " + (
-        _comparison(report) + failed
-    )
+    several = len(report.failed) != 1
+    failed = f"{len(report.failed)} cell{'s' * several} did not end well; the section on the machine says why."
+    failed = failed if report.failed else ""
+    opening = f"Suite {report.suite} on machine {report.machine}: {names}. Budget of a training: {budget(report)}."
+    return " ".join(part for part in (opening, _stages(report), _comparison(report), _blocks(report), failed) if part)
+
+
+def _stages(report: ReportInput) -> str:
+    """Name the greedy learners, whose stated epochs hold for every stage."""
+    last = report.frame[report.frame.phase == "train"].groupby("label", observed=True).stage.max()
+    greedy = [f"{label} trains {int(stage) + 1} stages" for label, stage in last.dropna().items() if stage > 0]
+    return f"{listing(greedy)} one after the other, each for the stated epochs." if greedy else ""
+
+
+def _blocks(report: ReportInput) -> str:
+    """Say what so few blocks can resolve."""
+    if len(report.seeds) == 1:
+        return "There is one block, so noisy quantities have no interval and are not ranked."
+    if len(report.seeds) == 2:
+        return (
+            "Two blocks make intervals of 12.7 standard errors to either side: only large differences are told apart."
+        )
+    return ""
 
 
 def _comparison(report: ReportInput) -> str:
@@ -50,7 +69,9 @@ def _comparison(report: ReportInput) -> str:
     ]
     if all(len(names) <= 1 for names in networks):
         return "All learners train the same network on each data set: this compares rules."
-    return "The networks differ between learners: this compares recipes, each rule with the network it is used with, not rules alone."
+    return (
+        "The networks differ between learners: this compares recipes, each rule with its own network, not rules alone."
+    )
 
 
 def _origin(report: ReportInput) -> list[Block]:
@@ -83,8 +104,9 @@ def _measures(report: ReportInput) -> dict[str, Measure]:
         )
     found["time per training"] = Measure("", "duration", "train", "s", meter="clock", prefixed=False)
     found["MACs per training sample"] = Measure("", "macs", "train", "MAC", meter="macs")
-    live = {"channel": "batch", "meter": "live-tensors"}
-    found["batch-proportional memory of a step"] = Measure("", "memory_peak", "train", "B", **live)
+    found["batch-proportional memory of a step"] = Measure(
+        "", "memory_peak", "train", "B", channel="batch", meter="live-tensors"
+    )
     return found
 
 
@@ -134,14 +156,14 @@ def _table(report: ReportInput, verdicts: list[tuple[str, Measure, Estimates]]) 
     return [Table(caption, columns, tuple(rows))] if rows else []
 
 
-def _row(dataset: str, name: str, measure: Measure, result: Ranking, best: Estimate) -> tuple:
+def _row(dataset: str, name: str, measure: Measure, result: Ranking, best: Estimate) -> tuple[Cell, ...]:
     shown = numbers.scale([best.mean], measure.unit, measure.divisor, measure.prefixed)
     number = value(best, shown)
     factor = _short(result.factor) if result.following else MISSING
     return (
         dataset,
         name,
-        ", ".join(result.best),
+        listing(result.best),
         replace(number, text=f"{number.text} {shown.unit}"),
         result.following or MISSING,
         factor,
