@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 
 from fobench.report import numbers
-from fobench.report.document import Block, Figure, Note
+from fobench.report.document import Block, Note
 from fobench.report.inputs import ReportInput
+from fobench.report.panels import DASHES, Panels, styles
 from fobench.report.provenance import MEANING
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-DPI = 220
-WIDTH = 6.7
-"""Inches: the width of the text on A4."""
-
-FIXED_COLOURS = ("bp", "bpautograd", "drtp", "pepita", "ff", "biofo")
-"""Labels, in small letters without signs, whose place in the palette never changes; others come after them by name."""
-
-MARKERS = ("o", "s", "D", "^", "v", "P", "X")
-
-
-def styles(labels: Sequence[str]) -> dict[str, tuple[Any, str]]:
-    """Return colour and marker of each label; beyond the ten colours the marker tells labels apart."""
-    palette = sns.color_palette("colorblind")
-    plain = {label: "".join(filter(str.isalnum, label.lower())) for label in labels}
-    others = [label for label in sorted(labels) if plain[label] not in FIXED_COLOURS]
-    order = [*FIXED_COLOURS, *others]
-    places = {label: order.index(label if label in others else plain[label]) for label in labels}
-    return {
-        label: (palette[places[label] % len(palette)], MARKERS[places[label] // len(palette) % len(MARKERS)])
-        for label in labels
-    }
 
 
 def energy_bars(report: ReportInput, meter: str) -> list[Block]:
@@ -56,7 +29,6 @@ def energy_bars(report: ReportInput, meter: str) -> list[Block]:
     shown = numbers.scale(rows.value, "Wh", 3600.0)
     rows = rows.assign(shown=rows.value / shown.divisor)
     looks = styles(report.labels)
-    height = 0.9 + 0.24 * len(report.labels)
 
     def draw(axes: Axes, dataset: str) -> None:
         sns.barplot(
@@ -64,12 +36,12 @@ def energy_bars(report: ReportInput, meter: str) -> list[Block]:
             palette={label: look[0] for label, look in looks.items()}, errorbar="sd", legend=False, saturation=1,
             err_kws={"linewidth": 1.2, "color": "0.2"}, width=0.72,
         )  # fmt: skip
-        axes.set(xlabel=f"energy per training [{shown.unit}]", ylabel="", title=dataset)
+        axes.set(xlabel=f"energy [{shown.unit}]", ylabel="", title=dataset)
 
-    png = _panels(draw, _order(rows), height, sharey=True)
+    panels = Panels(draw, _order(rows), height=0.9 + 0.2 * len(report.labels), shared=True)
     kind = MEANING[next(part for part in MEANING if part == rows.provenance.iloc[0])].partition(" ")[0]
     caption = f"Energy per training ({meter}, {kind}); bars are means over blocks, whiskers one standard deviation."
-    return [Figure("energy", caption, png)]
+    return [*panels.figures("energy", caption)]
 
 
 def error_against_energy(report: ReportInput, meter: str) -> list[Block]:
@@ -97,10 +69,8 @@ def error_against_energy(report: ReportInput, meter: str) -> list[Block]:
         else:
             axes.set_xlim(0, None)
 
-    png = _panels(draw, _order(both), 2.7, legend=True)
-    return [
-        Figure("error-energy", f"Final error against the energy of the training ({meter}), one point per block.", png)
-    ]
+    caption = f"Final error against the energy of the training ({meter}), one point per block."
+    return [*Panels(draw, _order(both), height=2.7, legend=True).figures("error-energy", caption)]
 
 
 def memory_time_line(report: ReportInput) -> list[Block]:
@@ -114,14 +84,16 @@ def memory_time_line(report: ReportInput) -> list[Block]:
     shown = numbers.scale(rows.groupby(["label", "dataset"], observed=True).value.max(), "B")
     looks = styles(report.labels)
 
-    def draw_channel(channel: str, title: str) -> Callable[[Axes, str], None]:
+    def draw_channel(channel: str) -> Callable[[Axes, str], None]:
         def draw(axes: Axes, dataset: str) -> None:
             part = rows[(rows.dataset == dataset) & (rows.channel == channel)]
             for label, line in part.sort_values("window").groupby("label", observed=True):
                 share = pd.Series(range(len(line))) / max(1, len(line) - 1) * 100
                 axes.plot(share, line.value / shown.divisor, color=looks[str(label)][0], label=label, linewidth=1.2,
-                          linestyle=_dash(looks[str(label)][1]))  # fmt: skip
-            axes.set(ylabel=f"{title} [{shown.unit}]", xlabel="position in the step [%]", ylim=(0, None), xlim=(0, 100))
+                          linestyle=DASHES[looks[str(label)][1]])  # fmt: skip
+            axes.set(
+                ylabel=f"live bytes [{shown.unit}]", xlabel="position in the step [%]", ylim=(0, None), xlim=(0, 100)
+            )
             axes.set_title(dataset)
 
         return draw
@@ -129,9 +101,9 @@ def memory_time_line(report: ReportInput) -> list[Block]:
     made: list[Block] = []
     texts = {"total": "All live tensors", "batch": "Live bytes that grow with the batch"}
     for channel, text in texts.items():
-        png = _panels(draw_channel(channel, "live bytes"), _order(rows), 2.4, legend=True)
+        panels = Panels(draw_channel(channel), _order(rows), height=2.4, legend=True)
         where = "over one training step (events of allocation and release, evenly spaced), in the stage with the highest peak"
-        made.append(Figure(f"memory-{channel}", f"{text} {where}.", png))
+        made += panels.figures(f"memory-{channel}", f"{text} {where}.")
     return made
 
 
@@ -146,54 +118,5 @@ def _highest_stage(rows: pd.DataFrame) -> pd.DataFrame:
     return rows.assign(stage=rows.stage.fillna(0)).merge(highest, on=[*keys, "stage"])
 
 
-def _dash(marker: str) -> Any:
-    return ["-", (0, (5, 1)), (0, (1, 1)), "-."][MARKERS.index(marker) % 4]
-
-
 def _order(rows: pd.DataFrame) -> list[str]:
     return sorted(rows.dataset.astype(str).unique())
-
-
-def _panels(
-    draw: Callable[[Axes, str], None], datasets: list[str], height: float, legend: bool = False, sharey: bool = False
-) -> bytes:
-    """Draw one panel per data set, three in a row at most, and return the PNG."""
-    columns = min(3, len(datasets))
-    rows = -(-len(datasets) // columns)
-    with (
-        sns.axes_style("ticks"),
-        sns.plotting_context("paper"),
-        plt.rc_context({"axes.titlesize": 9, "axes.labelsize": 8.5}),
-    ):
-        figure, grid = plt.subplots(
-            rows, columns, figsize=(WIDTH, height * rows), squeeze=False, sharey=sharey, layout="constrained"
-        )
-        for number, axes in enumerate(grid.flat):
-            if number < len(datasets):
-                draw(axes, datasets[number])
-            else:
-                axes.set_axis_off()
-        sns.despine(figure)
-        if legend:
-            _legend(figure)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
-        plt.close(figure)
-    return buffer.getvalue()
-
-
-def _legend(figure: Any) -> None:
-    """Put one legend for all panels below them."""
-    entries = {
-        label: line for axes in figure.axes for line, label in zip(*axes.get_legend_handles_labels(), strict=True)
-    }
-    names = sorted(entries)
-    room = max(1, 90 // (max(len(name) for name in names) + 8))
-    figure.legend(
-        [entries[name] for name in names],
-        names,
-        loc="outside lower center",
-        ncols=min(room, len(names)),
-        frameon=False,
-        fontsize=8,
-    )
