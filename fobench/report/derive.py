@@ -111,8 +111,7 @@ def _over_channels(sums: pd.DataFrame, quantity: str) -> pd.DataFrame:
         )
     )
     totals = totals.reset_index()
-    wished = totals.meter.map({meter: len(names) for meter, names in channels.items()}).astype(float)
-    totals["partial"] |= totals.found < wished
+    totals["partial"] |= totals.found < totals.meter.map({meter: len(names) for meter, names in channels.items()})
     if quantity == "energy":
         totals = _whole_machine(totals, channels)
     return totals.assign(quantity=quantity, channel="total")
