@@ -111,7 +111,7 @@ class _Parts:
         return Table(caption, tuple(columns), rows, tuple(self._notes(rows, datasets)))
 
     def width(self, dataset: str) -> int:
-        """Estimate the characters that one data set's columns take."""
+        """Estimate the characters that one data set's columns take; headers wrap between words."""
         return sum(self._column_width(measure, dataset) for measure in self.found)
 
     def head_width(self) -> int:
@@ -122,7 +122,7 @@ class _Parts:
     def _column_width(self, measure: Measure, dataset: str) -> int:
         cells = [self._cell(label, dataset, measure) for label in self.report.labels]
         texts = [cell.text if isinstance(cell, Value) else cell for cell in cells]
-        return max(*(len(line) for line in self._header(measure).split("[")), *(len(text) + 1 for text in texts)) + 2
+        return max(*(len(word) for word in self._header(measure).split()), *(len(text) + 1 for text in texts)) + 2
 
     def _scale(self, measure: Measure) -> numbers.Scale:
         alike = [
