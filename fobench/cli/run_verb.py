@@ -131,5 +131,5 @@ def _report(order: Order, wanted: bool) -> None:
         return
     from fobench.report.build import build
 
-    for path in build(order.store.folder, Path("reports") / order.suite.name):
+    for path in build(order.store.folder, Path("reports")):
         console.print(f"wrote {path}", soft_wrap=True)

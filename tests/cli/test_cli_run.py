@@ -39,17 +39,20 @@ RUN = ("run", "suite.yaml", "--machine", "here", "--data", "data")
 
 
 def test_a_second_run_does_nothing_a_deleted_result_runs_alone_and_an_edit_is_stale(folder: Path) -> None:
-    first = fobench(*RUN)
+    first = fobench(*RUN, "--report")
     assert first.returncode == 0, first.stderr
     assert "0 done, 2 pending" in first.stdout
     assert "[2/2] toy on blobs, seed 1: done" in first.stdout
-    assert "fobench report toys --results results --machine here" in first.stdout
+    assert "wrote reports/toys/report.pdf" in first.stdout
+    assert (folder / "reports/toys/report.pdf").read_bytes().startswith(b"%PDF")
+    assert "| toy |" in (folder / "reports/toys/report.md").read_text()
     assert "note: dataset blobs: a surrogate stands in" in first.stderr
 
     files = {path: path.stat().st_mtime_ns for path in folder.rglob("*.jsonl")}
     assert len(files) == 3, "two measurements and the trace that they share"
     second = fobench(*RUN)
     assert "2 done, 0 pending" in second.stdout
+    assert "next: fobench report toys --results results --machine here" in second.stdout
     assert {path: path.stat().st_mtime_ns for path in folder.rglob("*.jsonl")} == files
 
     gone = next(path for path in files if "--s1--" in path.name)
