@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -114,7 +114,7 @@ class Family:
     controls: tuple[Comparison, ...] = ()
     smallest: float | None = None
     resolution: Resolution | None = None
-    trends: Mapping[str, Trend | None] | None = None
+    trends: Mapping[str, Trend | None] = field(default_factory=dict)
 
 
 def choose_baseline(labels: Iterable[str], asked: str = "") -> str:
@@ -161,7 +161,8 @@ def log_ratios(label: Estimate, baseline: Estimate) -> Array:
     above, below = ([estimate.values[block] for block in blocks] for estimate in (label, baseline))
     if any(value <= 0 for value in (*above, *below)):
         raise ReportError("a value is not above 0, so that there is no log ratio")
-    return np.log(np.array(above, dtype=float)) - np.log(np.array(below, dtype=float))
+    logs: Array = np.log(np.array(above, dtype=float)) - np.log(np.array(below, dtype=float))
+    return logs
 
 
 def _pair(labels: tuple[str, str], group: Mapping[str, Estimate], rules: Rules) -> Comparison:
