@@ -94,7 +94,7 @@ def _life(scenario: Scenario) -> str:
         f"({numbers.exact(joules)} J). Updates (trainings of the stated budget) per day: {numbers.exact(scenario.updates)}; "
         f"single predictions per day: {numbers.exact(scenario.inferences)}, so per update: "
         f"{numbers.exact(scenario.inferences_per_update)}. Its joules are taken to be those of this machine, idle power "
-        "included, and nothing else draws on the cell: compare learners by these numbers, do not expect them of a microcontroller."
+        "included, and nothing else draws on the cell: these numbers compare learners, a microcontroller has other ones."
     )
 
 
