@@ -38,17 +38,19 @@ def comparison(report: ReportInput, rules: Rules | None = None) -> list[Block]:
     blocks: list[Block] = [heading, Prose(_method(baseline, rules))]
     for name, by_dataset in noisy.items():
         blocks += [_table(name, by_dataset), *_alarms(name, by_dataset)]
-    return [*blocks, *_exact(report, baseline, exact)]
+    blocks += _exact(report, baseline, exact)
+    blocks += [alarm for name, by_dataset in exact.items() for alarm in _alarms(name, by_dataset)]
+    return blocks + _without_baseline(baseline, found)
 
 
 def families(report: ReportInput, measure: Measure, baseline: str, rules: Rules) -> Families:
-    """Compare all learners with the baseline on each data set where both have values of this measure."""
+    """Compare all learners with the baseline on each data set; a family without any says that the baseline has no value."""
     found = lookup(report, measure)
     made: Families = {}
     for dataset in report.datasets:
         group = {label: found[label, dataset] for label in report.labels if (label, dataset) in found}
         family = compare(group, baseline, rules, twins(report, dataset))
-        if family.comparisons or family.controls:
+        if group and (family.comparisons or family.controls or baseline not in group):
             made[dataset] = family
     return made
 
@@ -114,6 +116,8 @@ def _capital(name: str) -> str:
 
 
 def _rows(dataset: str, family: Family) -> Iterator[tuple[Cell, ...]]:
+    if not (family.comparisons or family.controls):
+        return
     drift = {label: _drift(line) for label, line in family.trends.items()}
     yield (dataset, f"{family.baseline} (baseline)", *[MISSING] * 6, drift.get(family.baseline, MISSING))
     for made in family.comparisons:
@@ -209,6 +213,12 @@ def _alarms(name: str, by_dataset: Families) -> list[Block]:
         for made in family.controls
         if made.differs
     ]
+
+
+def _without_baseline(baseline: str, found: dict[str, Families]) -> list[Block]:
+    missing = {name: [d for d, f in by.items() if not (f.comparisons or f.controls)] for name, by in found.items()}
+    texts = [f"{name} on {listing(datasets)}" for name, datasets in missing.items() if datasets]
+    return [Note(f"Not compared, as {baseline} has no value: {'; '.join(texts)}.")] if texts else []
 
 
 def _exact(report: ReportInput, baseline: str, found: dict[str, Families]) -> list[Block]:
