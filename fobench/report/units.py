@@ -23,7 +23,8 @@ class Scenario:
     """A wearable's life: its cell, how often it learns and how often it predicts.
 
     `battery_mah` mAh, `battery_v` V, both per day: `updates` trainings and `inferences` predictions; `country` is an ISO 3166
-    code of three letters for CO2e, or empty for none; `target` an error as a share, or None for the default.
+    code of three letters for CO2e, or empty for none; `target` an error as a share, or None for one that follows from the
+    `baseline`, a label (empty: see `comparison.choose_baseline`).
     """
 
     battery_mah: float = 300.0
@@ -32,6 +33,7 @@ class Scenario:
     inferences: float = 86_400.0
     target: float | None = None
     country: str = ""
+    baseline: str = ""
 
     def __post_init__(self) -> None:
         for name in ("battery_mah", "battery_v", "updates", "inferences"):

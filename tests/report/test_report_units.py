@@ -198,6 +198,9 @@ def test_a_target_of_the_scenario_stands_in_place_of_the_default(tmp_path: Path)
     page = shown(learning(tmp_path, COURSE), Scenario(target=0.3))
     assert "| digits | ff | 30.0 | 30.00ᵐ |" in page
     assert "1.1 times" not in page
+    page = shown(learning(tmp_path, COURSE), Scenario(baseline="ff"))
+    assert "| digits | bp | 22.0 | 20.00ᵐ |" in page
+    assert "1.1 times the mean final error of ff" in page
 
 
 def test_the_tables_of_a_training_by_hand(tmp_path: Path) -> None:

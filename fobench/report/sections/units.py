@@ -133,7 +133,7 @@ def _targets(report: ReportInput, scenario: Scenario) -> dict[str, float]:
     if scenario.target is not None:
         return dict.fromkeys(report.datasets, scenario.target)
     finals = lookup(report, ERROR)
-    baseline = choose_baseline(report.labels)
+    baseline = choose_baseline(report.labels, scenario.baseline)
     return {
         dataset: TOLERANCE * finals[baseline, dataset].mean
         for dataset in report.datasets
@@ -158,7 +158,7 @@ def _target_notes(report: ReportInput, scenario: Scenario, rows: tuple[tuple[Cel
     notes = _marks(values)
     if scenario.target is None:
         notes.append(
-            f"target: {TOLERANCE} times the mean final error of {choose_baseline(report.labels)} on the same data set"
+            f"target: {TOLERANCE} times the mean final error of {choose_baseline(report.labels, scenario.baseline)} on the same data set"
         )
     if any("(" in found.text for found in values):
         notes.append(
