@@ -227,6 +227,13 @@ def test_blocks_are_joined_and_spread_is_shown(tmp_path: Path) -> None:
     assert "(0 of 3)" in page
 
 
+def test_a_learner_without_whole_energy_keeps_its_row(tmp_path: Path) -> None:
+    invalid = {("ff", seed): "foreign load" for seed in (0, 1, 2)}
+    page = shown(read(Synthetic(meters=("clock", "rapl"), invalid=invalid).write(tmp_path)))
+    assert "| digits | ff | 5.61 | – |" in page
+    assert "– = no block" in page
+
+
 def test_what_is_derived_from_estimated_energy_is_estimated(tmp_path: Path) -> None:
     page = shown(read(Synthetic(meters=("clock", "codecarbon")).write(tmp_path)))
     assert "Meter: codecarbon" in page

@@ -110,16 +110,12 @@ def _target_table(report: ReportInput, scenario: Scenario, meter: str) -> list[B
     if not reached:
         return []
     shown = numbers.scale([block.joules for blocks in reached.values() for block in blocks], "J")
+    cells = {key: _reached(blocks, shown, spent[key].provenance) for key, blocks in reached.items()}
     rows = tuple(
-        (
-            dataset,
-            label,
-            _target(targets[dataset]),
-            _reached(reached[label, dataset], shown, spent[label, dataset].provenance),
-        )
+        (dataset, label, _target(targets[dataset]), cells.get((label, dataset), MISSING))
         for dataset in report.datasets
+        if any(place == dataset for _, place in cells)
         for label in report.labels
-        if (label, dataset) in reached
     )
     columns = (
         Column("Data set", number=False), Column("Learner", number=False), Column("Target error [%]"),
@@ -157,9 +153,10 @@ def _target_notes(report: ReportInput, scenario: Scenario, rows: tuple[tuple[Cel
     values = [row[-1] for row in rows if isinstance(row[-1], Value)]
     notes = _marks(values)
     if scenario.target is None:
-        notes.append(
-            f"target: {TOLERANCE} times the mean final error of {choose_baseline(report.labels, scenario.baseline)} on the same data set"
-        )
+        baseline = choose_baseline(report.labels, scenario.baseline)
+        notes.append(f"target: {TOLERANCE} times the mean final error of {baseline} on the same data set")
+    if len(values) < len(rows):
+        notes.append(f"{MISSING} = no block in which the energy of the whole training and an error are known")
     if any("(" in found.text for found in values):
         notes.append(
             "(k of n): the target was reached in k of n blocks; > = not in enough of them, so that the median lies above"
