@@ -14,11 +14,30 @@ def verb(
     output: Annotated[Path, typer.Option(help="Folder to write reports to, one folder per suite.")] = Path("reports"),
     machine: Annotated[str | None, typer.Option(help="Whose results, where several machines have some.")] = None,
     format: Annotated[str, typer.Option(help="Comma-separated: md, pdf.")] = "md,pdf",
+    baseline: Annotated[
+        str, typer.Option(help="Label to compare with [default: BP, or the first].", show_default=False)
+    ] = "",
+    margin: Annotated[float, typer.Option(help="Difference that does not matter: 0.05 is 5 %.")] = 0.05,
+    mixed: Annotated[bool, typer.Option(help="Compare measured with estimated values.")] = False,
+    country: Annotated[str, typer.Option(help="ISO code of three letters, for CO2e.", show_default=False)] = "",
+    target_error: Annotated[
+        float | None, typer.Option(help="Error (0 to 1) to give joules to.", show_default=False)
+    ] = None,
+    battery_mah: Annotated[float, typer.Option(help="Wearable's cell, mAh.")] = 300.0,
+    battery_v: Annotated[float, typer.Option(help="Wearable's cell, V.")] = 3.7,
+    updates: Annotated[float, typer.Option(help="Trainings per day.")] = 1.0,
+    inferences: Annotated[float, typer.Option(help="Predictions per day.")] = 86_400.0,
 ) -> None:
     """Write reports/SUITE/report.md and report.pdf from finished results."""
     from fobench.report.build import build
+    from fobench.report.comparison import Rules
     from fobench.report.target import results_folder
+    from fobench.report.units import Scenario
 
+    options = {
+        "comparison": Rules(baseline, margin, mixed),
+        "units": Scenario(battery_mah, battery_v, updates, inferences, target_error, country, baseline),
+    }
     formats = [name.strip() for name in format.split(",") if name.strip()]
-    for path in build(results_folder(target, results), output, machine, formats):
+    for path in build(results_folder(target, results), output, machine, formats, options):
         print(path)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from fobench import plugins
 from fobench.report.document import Block, Document
@@ -11,28 +12,37 @@ from fobench.report.inputs import ReportError, ReportInput, read
 from fobench.report.render import markdown, typst
 from fobench.report.wording import budget
 
-ORDER = ("summary", "energy", "memory", "macs", "time", "error")
+ORDER = ("summary", "energy", "memory", "macs", "time", "error", "comparison", "net", "units")
 """Sections that stand first; those of other packages follow by name, `machine` ends the report."""
 
 RENDERERS: dict[str, Callable[[Document, Path], Path]] = {"md": markdown.write, "pdf": typst.write}
 
 
-def build(folder: Path, output: Path, machine: str | None = None, formats: Sequence[str] = ("md", "pdf")) -> list[Path]:
-    """Write the report of one results folder below `output/SUITE` and return the paths; raises ReportError."""
+def build(
+    folder: Path,
+    output: Path,
+    machine: str | None = None,
+    formats: Sequence[str] = ("md", "pdf"),
+    options: Mapping[str, object] = MappingProxyType({}),
+) -> list[Path]:
+    """Write the report of one results folder below `output/SUITE` and return the paths; raises ReportError.
+
+    `options` holds what single sections take beside the results, by section name: `comparison.Rules`, `units.Scenario`.
+    """
     unknown = [name for name in formats if name not in RENDERERS]
     if unknown or not formats:
         raise ReportError(f"unknown format {', '.join(unknown) or 'nothing'}; expected some of {', '.join(RENDERERS)}")
     report = read(folder, machine)
-    made = document(report)
+    made = document(report, options)
     return [RENDERERS[name](made, output / report.suite) for name in formats]
 
 
-def document(report: ReportInput) -> Document:
+def document(report: ReportInput, options: Mapping[str, object] = MappingProxyType({})) -> Document:
     """Return the blocks of all installed sections under one title."""
     blocks: list[Block] = []
     for name in section_names():
-        section: Callable[[ReportInput], list[Block]] = plugins.load(name, "sections")
-        blocks += section(report)
+        section: Callable[..., list[Block]] = plugins.load(name, "sections")
+        blocks += section(report, options[name]) if name in options else section(report)
     return Document(f"What learning costs: {report.suite}", f"{report.machine}; {budget(report)}", tuple(blocks))
 
 
