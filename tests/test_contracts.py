@@ -95,6 +95,21 @@ def test_every_part_of_the_specification_is_in_the_id(other: Cell) -> None:
     assert (other.trace_id == CELL.trace_id) == (other.seed != CELL.seed)
 
 
+@pytest.mark.parametrize("wrong", [{"training": "half"}, {"guards": ("swap", "ghosts")}])
+def test_a_plan_knows_its_trainings_and_guards(wrong) -> None:
+    with pytest.raises(
+        FobenchError, match=r"a plan cannot have '(half|ghosts)'; expected one of (full, sampled|foreign)"
+    ):
+        Plan(**wrong)
+
+
+def test_the_notes_of_a_header_survive_and_old_headers_have_none() -> None:
+    header = Header(Part.MEASURE, CELL, "suite", "here", notes=("warm-up: 6 steps, stable",))
+    assert Header.from_json(header.as_json()) == header
+    old = {name: value for name, value in header.as_json().items() if name != "notes"}
+    assert Header.from_json(old).notes == ()
+
+
 def test_an_id_is_the_hash_of_this_very_text() -> None:
     """A changed id orphans every result on disk: only a new field of a cell may change it."""
     import hashlib

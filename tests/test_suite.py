@@ -160,9 +160,8 @@ def test_a_plan_that_cannot_be_meant_is_refused(folder: Path, key: str, words: s
 
 
 def test_an_a_a_arm_is_a_learner_twice_under_two_labels_in_every_block(folder: Path) -> None:
-    arm = "  - {target: bp, label: LABEL, network: [3]}\n"
-    text = "suite: a\nblocks: 2\ndatasets: [digits]\nlearners:\n"
-    cells = loaded(folder, text + arm.replace("LABEL", "BP") + arm.replace("LABEL", "BP again")).cells
+    arms = "  - &baseline {target: bp, label: BP, network: [3]}\n  - {<<: *baseline, label: BP again}\n"
+    cells = loaded(folder, f"suite: a\nblocks: 2\ndatasets: [digits]\nlearners:\n{arms}").cells
     assert len({cell.id for cell in cells}) == 4
     for seed in (0, 1):
         one, other = (cell for cell in cells if cell.seed == seed)

@@ -70,6 +70,12 @@ class Plan:
     retries: int = 3
     timeout_s: float = 86_400.0
 
+    def __post_init__(self) -> None:
+        for found, known in (((self.training,), TRAININGS), (self.guards, GUARDS)):
+            unknown = [name for name in found if name not in known]
+            if unknown:
+                raise FobenchError(f"a plan cannot have {unknown[0]!r}; expected one of {', '.join(known)}")
+
 
 @dataclass(frozen=True)
 class Cell:

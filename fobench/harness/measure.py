@@ -78,8 +78,8 @@ def _left_out(learner: Learner, plan: Plan) -> list[str]:
     """Say what a sampled training cannot be followed by."""
     if plan.training == "full":
         return []
-    what = "calibration and inference were" if isinstance(learner, Calibrated) else "score was"
-    return [f"training was sampled: no {what} measured, since nothing was learned to the end"]
+    what = "calibration, inference or score" if isinstance(learner, Calibrated) else "score"
+    return [f"training was sampled: no {what} was measured, since nothing was learned to the end"]
 
 
 def _stable(times: list[float]) -> bool:

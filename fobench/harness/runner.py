@@ -95,7 +95,7 @@ def doubt(entry: Entry) -> str:
     lost = {row["window"]: row["invalid"] for row in rows if row["phase"] == Phase.TRAIN and _spoilt(row)}
     if lost and entry.header.cell.plan.training == "full":
         return f"{len(lost)} windows of the training are invalid, first: {next(iter(lost.values()))}"
-    return f"other programs used {mean:.0%} of the CPU" if mean > UNQUIET else ""
+    return f"other programs used {mean:.0%} of the CPU while it was measured" if mean > UNQUIET else ""
 
 
 def _spoilt(row: Mapping[str, Json]) -> bool:
