@@ -95,15 +95,32 @@ def test_every_part_of_the_specification_is_in_the_id(other: Cell) -> None:
     assert (other.trace_id == CELL.trace_id) == (other.seed != CELL.seed)
 
 
-def test_an_id_is_what_it_was_on_the_first_day() -> None:
-    """A changed id would orphan every result on disk; the hash is of this very text."""
+@pytest.mark.parametrize("wrong", [{"training": "half"}, {"guards": ("swap", "ghosts")}])
+def test_a_plan_knows_its_trainings_and_guards(wrong) -> None:
+    with pytest.raises(
+        FobenchError, match=r"a plan cannot have '(half|ghosts)'; expected one of (full, sampled|foreign)"
+    ):
+        Plan(**wrong)
+
+
+def test_the_notes_of_a_header_survive_and_old_headers_have_none() -> None:
+    header = Header(Part.MEASURE, CELL, "suite", "here", notes=("warm-up: 6 steps, stable",))
+    assert Header.from_json(header.as_json()) == header
+    old = {name: value for name, value in header.as_json().items() if name != "notes"}
+    assert Header.from_json(old).notes == ()
+
+
+def test_an_id_is_the_hash_of_this_very_text() -> None:
+    """A changed id orphans every result on disk: only a new field of a cell may change it."""
     import hashlib
 
     text = (
         '{"dataset":{"arguments":{"seed":0},"label":"","target":"digits"},'
         '"learner":{"arguments":{"eta":0.1,"network":[{"kind":"dense","units":8}]},"label":"BP","target":"bp"},'
-        '"plan":{"cooldown_s":0.0,"idle_s":5.0,"meters":[{"arguments":{},"label":"","target":"clock"}],'
-        '"timeout_s":86400.0,"tracers":["macs","live-tensors"],"window_s":1.0},'
+        '"plan":{"cooldown_band_c":null,"cooldown_s":0.0,"foreign_cpu_limit":0.25,'
+        '"guards":["foreign-cpu","steal","throttling","swap","suspend","battery"],"idle_s":5.0,'
+        '"meters":[{"arguments":{},"label":"","target":"clock"}],"precision":0.02,"retries":3,'
+        '"timeout_s":86400.0,"tracers":["macs","live-tensors"],"training":"full","window_s":1.0},'
         '"recipe":{"batch_size":100,"device":"cpu","dtype":"float32","epochs":1,"score_samples":null,"threads":1,'
         '"train_samples":null},"schema":1,"seed":3}'
     )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import random
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
 
-from fobench.contracts import Plan, Recipe, Suite
+from fobench.contracts import Cell, Plan, Recipe, Suite
 from fobench.suite import SuiteError, load_suite
 
 FULL = """\
@@ -130,6 +130,44 @@ def test_defaults_are_those_of_the_contracts(folder: Path) -> None:
     named = [field.name for field in fields(Plan) if field.name not in ("meters", "tracers")]
     assert [getattr(cell.plan, name) for name in named] == [getattr(defaults, name) for name in named]
     assert [meter.target for meter in cell.plan.meters] == ["clock", "codecarbon", "rapl", "nvml"]
+
+
+def test_the_plan_of_a_sampled_training_and_its_guards(folder: Path) -> None:
+    plan = "{training: sampled, precision: 0.05, guards: [swap], cooldown_s: 60, cooldown_band_c: 2, retries: 0}"
+    text = f"suite: a\nplan: {plan}\ndatasets: [digits]\nlearners: [{{target: bp, network: [3]}}]\n"
+    found = loaded(folder, text).cells[0]
+    assert (found.plan.training, found.plan.precision, found.plan.guards) == ("sampled", 0.05, ("swap",))
+    assert (found.plan.cooldown_s, found.plan.cooldown_band_c, found.plan.retries) == (60, 2, 0)
+    assert Cell.from_json(found.as_json()) == found
+    assert loaded(folder, text.replace("[swap]", "[]")).cells[0].plan.guards == ()
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("training: sample", "training is 'sample'; did you mean 'sampled'?"),
+        ("guards: [swapp]", "guards[0] is 'swapp'; did you mean 'swap'?"),
+        ("precision: 0", "precision is 0; expected more than 0"),
+        ("foreign_cpu_limit: 1.5", "foreign_cpu_limit is 1.5; expected at most 1"),
+        ("cooldown_band_c: -1", "cooldown_band_c is -1; expected more than 0"),
+        ("retries: 0.5", "retries is 0.5; expected a whole number"),
+    ],
+)
+def test_a_plan_that_cannot_be_meant_is_refused(folder: Path, key: str, words: str) -> None:
+    text = f"suite: a\nplan: {{{key}}}\ndatasets: [digits]\nlearners: [{{target: bp, network: [3]}}]\n"
+    (problem,) = problems(folder, text)
+    assert words in problem
+
+
+def test_an_a_a_arm_is_a_learner_twice_under_two_labels_in_every_block(folder: Path) -> None:
+    arms = "  - &baseline {target: bp, label: BP, network: [3]}\n  - {<<: *baseline, label: BP again}\n"
+    cells = loaded(folder, f"suite: a\nblocks: 2\ndatasets: [digits]\nlearners:\n{arms}").cells
+    assert len({cell.id for cell in cells}) == 4
+    for seed in (0, 1):
+        one, other = (cell for cell in cells if cell.seed == seed)
+        assert {one.label, other.label} == {"BP", "BP again"}
+        assert replace(one.learner, label="") == replace(other.learner, label="")
+        assert (one.dataset, one.recipe, one.plan) == (other.dataset, other.recipe, other.plan)
 
 
 def test_a_label_that_says_the_default_changes_no_id(folder: Path) -> None:

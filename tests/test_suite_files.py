@@ -43,6 +43,20 @@ def test_quickstart_runs_every_rule_on_digits_in_two_blocks() -> None:
     assert {cell.dataset.target for cell in suite.cells} == {"digits"}
 
 
+def test_the_energy_table_is_sampled_from_the_published_budgets_with_an_a_a_arm() -> None:
+    suite = load_suite(SUITES / "paper/biofo-energy.yaml")
+    assert {cell.plan.training for cell in suite.cells} == {"sampled"}
+    assert {(cell.recipe.epochs, cell.recipe.batch_size, cell.recipe.train_samples) for cell in suite.cells} == {
+        (100, 100, None)
+    }
+    published = load_suite(SUITES / "paper/wearables.yaml")
+    for dataset in ("mit-bih", "chb-mit"):
+        for learner in ("bp", "drtp", "pepita", "ff", "biofo"):
+            assert widths(of(suite, learner, dataset)) == widths(of(published, learner, dataset))
+    assert widths(of(suite, "pepita", "mnist")) == [1024, 1024]
+    assert {cell.label for cell in suite.cells if cell.learner.target == "bp"} == {"BP", "BP again"}
+
+
 @pytest.mark.parametrize("name", ["wearables.yaml", "paper/wearables.yaml"])
 def test_published_networks_and_settings(name: str) -> None:
     """Expected: learning_rules 1, 6, 7, 13, 17 and the matrix of 20c."""

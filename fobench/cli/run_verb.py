@@ -30,7 +30,7 @@ def verb(
         bool, typer.Option("--rerun-stale", help="Run cells again whose source or data changed.")
     ] = False,
     rerun_unstable: Annotated[
-        bool, typer.Option("--rerun-unstable", help="Run cells again that other programs disturbed.")
+        bool, typer.Option("--rerun-unstable", help="Run cells again that something disturbed.")
     ] = False,
     report: Annotated[bool, typer.Option("--report", help="Write the report at the end.")] = False,
 ) -> None:
@@ -114,12 +114,10 @@ def _advise(outcomes: list[Outcome], order: Order) -> None:
             console.print(f"failed: see {log}; --retry-failed tries again", soft_wrap=True, markup=False)
     doubtful = unstable(order)
     for cell, reason in doubtful:
-        line = f"unstable: {cell.label} on {cell.dataset.name}, seed {cell.seed}: {reason} while it was measured"
+        line = f"unstable: {cell.label} on {cell.dataset.name}, seed {cell.seed}: {reason}"
         console.print(line, soft_wrap=True, markup=False)
     if doubtful:
-        console.print(
-            f"{len(doubtful)} cells are unstable: stop the other programs, --rerun-unstable measures them again"
-        )
+        console.print(f"{len(doubtful)} cells are unstable: remove the cause, --rerun-unstable measures them again")
 
 
 def _report(order: Order, wanted: bool) -> None:

@@ -3,7 +3,7 @@
 Everything here is standard library only, so that any room, any board and any plug-in may import it.
 """
 
-from fobench.contracts.cells import Cell, Plan, Recipe, Reference, Suite
+from fobench.contracts.cells import GUARDS, TRAININGS, Cell, Plan, Recipe, Reference, Suite
 from fobench.contracts.protocols import (
     Calibrated,
     Dataset,
@@ -48,6 +48,7 @@ __all__ = [
     "DatasetError",
     "FIXED_SYMBOLS",
     "FobenchError",
+    "GUARDS",
     "Header",
     "Json",
     "Learner",
@@ -72,6 +73,7 @@ __all__ = [
     "Staged",
     "Status",
     "Suite",
+    "TRAININGS",
     "Task",
     "Tracer",
     "TracerError",

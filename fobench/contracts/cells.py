@@ -40,16 +40,41 @@ class Recipe:
     score_samples: int | None = None
 
 
+TRAININGS = ("full", "sampled")
+"""`full` trains the whole budget; `sampled` measures the first windows of each stage until they are precise enough."""
+
+GUARDS = ("foreign-cpu", "steal", "throttling", "swap", "suspend", "battery")
+"""What can spoil a window, by name: a window in which one of these is seen is invalid."""
+
+
 @dataclass(frozen=True)
 class Plan:
-    """Which instruments look, and how long; seconds throughout."""
+    """Which instruments look, and how long; seconds throughout.
+
+    `foreign_cpu_limit` is the share (0 to 1) of the host's CPU time from which other programs make a window invalid;
+    `retries` is how often an invalid window is measured again; `precision` is the relative 95 % half-width of the energy
+    per sample at which a stage of a sampled training ends. With `cooldown_band_c`, `cooldown_s` is a maximum: the pause
+    ends once every temperature sensor is within this many degrees of where it was before the first cell.
+    """
 
     meters: tuple[Reference, ...] = (Reference("clock"),)
     tracers: tuple[str, ...] = ("macs", "live-tensors")
+    guards: tuple[str, ...] = GUARDS
+    training: str = "full"
+    precision: float = 0.02
     window_s: float = 1.0
     idle_s: float = 5.0
     cooldown_s: float = 0.0
+    cooldown_band_c: float | None = None
+    foreign_cpu_limit: float = 0.25
+    retries: int = 3
     timeout_s: float = 86_400.0
+
+    def __post_init__(self) -> None:
+        for found, known in (((self.training,), TRAININGS), (self.guards, GUARDS)):
+            unknown = [name for name in found if name not in known]
+            if unknown:
+                raise FobenchError(f"a plan cannot have {unknown[0]!r}; expected one of {', '.join(known)}")
 
 
 @dataclass(frozen=True)
@@ -99,9 +124,10 @@ class Cell:
                 f"cell specification has schema {data.get('schema')!r}, this fobench reads {SCHEMA_VERSION}; "
                 "run it with the fobench version that wrote it"
             )
-        plan = dict(data["plan"])
+        plan: dict[str, Json] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in data["plan"].items()
+        }
         plan["meters"] = tuple(Reference(**meter) for meter in plan["meters"])
-        plan["tracers"] = tuple(plan["tracers"])
         return cls(
             learner=Reference(**data["learner"]),
             dataset=Reference(**data["dataset"]),

@@ -65,7 +65,8 @@ class Header:
 
     `sources` are the hashes of the learner's and the dataset's code, `versions` of the packages, `samples` the sizes of
     the splits in use. `instruments` has an entry for every meter or tracer asked for: `{"channels": [...],
-    "update_period_s": ..., "notes": [...]}`, or `{"absent": reason}`.
+    "update_period_s": ..., "notes": [...]}`, or `{"absent": reason}`. `notes` are sentences about the whole file: whether
+    the warm-up became stable, which guards cannot see here.
     """
 
     part: Part
@@ -81,6 +82,7 @@ class Header:
     instruments: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     samples: Mapping[str, int] = field(default_factory=dict)
     started_utc: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
@@ -99,4 +101,5 @@ class Header:
         known["cell"] = Cell.from_json(data["cell"])
         known["part"] = Part(data["part"])
         known["origin"] = Origin(data["origin"]) if data["origin"] else None
+        known["notes"] = tuple(data.get("notes", ()))
         return cls(**known)

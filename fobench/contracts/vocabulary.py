@@ -68,13 +68,15 @@ UNITS: Mapping[str, str] = {
     "foreign_cpu": "1",
     "fault": "1",
     "temperature": "degC",
+    "budget": "sample",
 }
 """Every quantity, bound to its one unit.
 
 `memory` is a state (channel `persistent`), `memory_peak` a maximum over a step, `memory_live` one point of a time line;
 `uncovered` counts calls of an operation that a counter has no formula for; `foreign_cpu` is the share of the host's CPU
 time that was used outside the worker's process tree; `fault` is 1 for a meter that failed in a window, with the reason in
-`invalid`, so that no sum over windows can miss it in silence.
+`invalid`, so that no sum over windows can miss it in silence; `budget` is how many samples a stage of the whole training
+has, where only some of them were measured.
 """
 
 

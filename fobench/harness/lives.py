@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,7 +55,7 @@ class Workshop:
         self.set_up(learner)
         return learner
 
-    def header(self, learner: Learner, instruments: dict[str, dict[str, object]]) -> Header:
+    def header(self, learner: Learner, instruments: dict[str, dict[str, object]], notes: Iterable[str] = ()) -> Header:
         """Describe the job, its data, the network of a learner that is set up, and the instruments."""
         cell, splits = self.job.cell, self.splits
         base = Path(self.job.base)
@@ -76,6 +76,7 @@ class Workshop:
             instruments=instruments,
             samples={"train": len(splits.train.x), "test": len(splits.test.x)},
             started_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+            notes=tuple(notes),
         )
 
 

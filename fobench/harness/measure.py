@@ -10,17 +10,20 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from fobench.contracts import Calibrated, FobenchError, Learner, Phase
+from fobench.contracts import Calibrated, FobenchError, Learner, Phase, Plan
 from fobench.harness import data, scores
+from fobench.harness.guards import open_guards
 from fobench.harness.instruments import open_meters
 from fobench.harness.job import Job
-from fobench.harness.lives import Workshop, enter_epoch, enter_stage, stages_of, synchroniser
-from fobench.harness.windows import Windows, tiles
+from fobench.harness.lives import Workshop, enter_epoch, enter_stage, synchroniser
+from fobench.harness.training import Training
+from fobench.harness.windows import Window, Windows
 from fobench.store import Writer
 
 OVERHEAD_WINDOWS = 10
@@ -33,24 +36,27 @@ STABLE = 0.05
 
 
 def measure(job: Job, writer: Writer) -> None:
-    """Measure one cell from idle to inference and write its rows; the footer is the caller's."""
+    """Measure one cell from idle to idle and write its rows; the footer is the caller's."""
     workshop = Workshop.open(job)
-    meters, instruments = open_meters(job.cell.plan, Path(job.base))
+    plan = job.cell.plan
+    meters, instruments = open_meters(plan, Path(job.base))
     try:
         synchronise = synchroniser(job.cell.recipe.device)
+        guards, notes = open_guards(plan)
         warmed = workshop.build()
-        step_s = _warm_up(workshop, warmed, synchronise)
-        writer.header(workshop.header(warmed, instruments))
+        times = _warm_up(workshop, warmed, synchronise)
+        notes += [_told(times), *_left_out(warmed, plan)]
+        writer.header(workshop.header(warmed, instruments, notes))
         del warmed
-        windows = Windows(meters, writer, synchronise, job.cell.plan.window_s)
-        _Life(workshop, windows, step_s).lead()
+        windows = Windows(meters, writer, synchronise, plan.window_s, guards, plan.retries)
+        _Life(workshop, windows, statistics.median(times[len(times) // 2 :])).lead()
     finally:
         for meter in meters.values():
             meter.close()
 
 
-def _warm_up(workshop: Workshop, learner: Learner, synchronise: Callable[[], None]) -> float:
-    """Take steps until two successive half-windows agree; return the median step time in seconds."""
+def _warm_up(workshop: Workshop, learner: Learner, synchronise: Callable[[], None]) -> list[float]:
+    """Take steps until two successive half-windows agree; return the seconds of each."""
     recipe = workshop.job.cell.recipe
     steps = data.batches(workshop.splits.train, recipe.batch_size, workshop.job.cell.seed)
     enter_stage(learner, 0)
@@ -59,7 +65,21 @@ def _warm_up(workshop: Workshop, learner: Learner, synchronise: Callable[[], Non
     times: list[float] = []
     while len(times) < fewest or (len(times) < most and sum(times) < WARM_UP_S and not _stable(times)):
         times.append(_seconds(lambda: learner.train_step(*next(steps)), synchronise))
-    return statistics.median(times[len(times) // 2 :])
+    return times
+
+
+def _told(times: list[float]) -> str:
+    """Say how the warm-up ended."""
+    end = "stable" if _stable(times) else f"not stable: its last two half-windows differ by more than {STABLE:.0%}"
+    return f"warm-up: {len(times)} steps, {end}"
+
+
+def _left_out(learner: Learner, plan: Plan) -> list[str]:
+    """Say what a sampled training cannot be followed by."""
+    if plan.training == "full":
+        return []
+    what = "calibration, inference or score" if isinstance(learner, Calibrated) else "score"
+    return [f"training was sampled: no {what} was measured, since nothing was learned to the end"]
 
 
 def _stable(times: list[float]) -> bool:
@@ -85,42 +105,38 @@ class _Life:
     step_s: float
 
     def lead(self) -> None:
-        """Go through all phases."""
-        with self.windows.open(Phase.IDLE):
-            time.sleep(max(self.workshop.job.cell.plan.idle_s, self.windows.length_s))
+        """Go through all phases, idle at both ends."""
+        self.windows.repeat(self._idle)
         for _ in range(OVERHEAD_WINDOWS):
-            with self.windows.open(Phase.OVERHEAD):
-                pass
+            self.windows.repeat(self._nothing)
         learner = self.workshop.construct()
         with self.windows.open(Phase.SETUP):
             self.workshop.set_up(learner)
-        self._train(learner)
+        self._live(learner)
+        self.windows.repeat(self._idle)
+
+    def _live(self, learner: Learner) -> None:
+        """Train, calibrate and infer; what depends on the trained weights only where they are trained to the end."""
+        training = Training(self.workshop, self.windows, self.step_s)
+        if self.workshop.job.cell.plan.training == "sampled":
+            training.sampled(learner)
+            if not isinstance(learner, Calibrated):
+                self._infer_all(learner)
+            return
+        training.full(learner, lambda stage, epoch: self._score(learner, Phase.TRAIN, stage, epoch))
         self._calibrate(learner)
-        self._infer(learner, self.workshop.job.cell.recipe.batch_size)
-        self._infer(learner, 1)
+        self._infer_all(learner)
         self._score(learner, Phase.INFER)
 
-    def _train(self, learner: Learner) -> None:
-        recipe = self.workshop.job.cell.recipe
-        train = self.workshop.splits.train
-        per_epoch = len(train.x) // recipe.batch_size
-        steps = data.batches(train, recipe.batch_size, self.workshop.job.cell.seed)
-        ends = tiles(recipe.epochs * per_epoch, self.windows.steps_each(self.step_s, recipe.epochs * per_epoch))
-        scored = {min(ends, key=lambda end: abs(end - epoch * per_epoch)) for epoch in range(1, recipe.epochs + 1)}
-        for stage in range(stages_of(learner)):
-            enter_stage(learner, stage)
-            start = 0
-            for end in ends:
-                with self.windows.open(Phase.TRAIN) as window:
-                    for step in range(start, end):
-                        if step % per_epoch == 0:
-                            enter_epoch(learner, step // per_epoch, recipe.epochs)
-                        learner.train_step(*next(steps))
-                    window.samples, window.batch_size = (end - start) * recipe.batch_size, recipe.batch_size
-                    window.stage, window.epoch = stage, end / per_epoch
-                if end in scored:
-                    self._score(learner, Phase.TRAIN, stage, end / per_epoch)
-                start = end
+    def _idle(self) -> Window:
+        with self.windows.open(Phase.IDLE) as window:
+            time.sleep(max(self.workshop.job.cell.plan.idle_s, self.windows.length_s))
+        return window
+
+    def _nothing(self) -> Window:
+        with self.windows.open(Phase.OVERHEAD) as window:
+            pass
+        return window
 
     def _calibrate(self, learner: Learner) -> None:
         if not isinstance(learner, Calibrated):
@@ -134,17 +150,23 @@ class _Life:
             learner.calibrate(held_out.x, held_out.y)
             window.samples = len(held_out.x)
 
-    def _infer(self, learner: Learner, batch_size: int) -> None:
-        """Fill one window with whole predictions at one batch size; a few before it warm up."""
-        inputs = self._inputs(batch_size)
-        for _ in range(WARM_UP_STEPS[0]):
-            learner.predict(next(inputs))
+    def _infer_all(self, learner: Learner) -> None:
+        """Predict at the recipe's batch size, then sample by sample; a few predictions before each warm up."""
+        for batch_size in (self.workshop.job.cell.recipe.batch_size, 1):
+            inputs = self._inputs(batch_size)
+            for _ in range(WARM_UP_STEPS[0]):
+                learner.predict(next(inputs))
+            self.windows.repeat(partial(self._infer, learner, inputs, batch_size))
+
+    def _infer(self, learner: Learner, inputs: Iterator[Tensor], batch_size: int) -> Window:
+        """Fill one window with whole predictions."""
         with self.windows.open(Phase.INFER) as window:
             end = time.perf_counter() + self.windows.length_s
             while time.perf_counter() < end:
                 learner.predict(next(inputs))
                 window.samples += batch_size
             window.batch_size = batch_size
+        return window
 
     def _inputs(self, batch_size: int) -> Iterator[Tensor]:
         test = self.workshop.splits.test

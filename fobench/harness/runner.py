@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fobench.contracts import Cell, Origin, Part, Status, Suite
+from fobench.contracts import Cell, Json, Origin, Part, Phase, Status, Suite
 from fobench.harness.job import Job
 from fobench.harness.launcher import launch
 from fobench.harness.states import State, changed_sources
+from fobench.harness.temperature import cool_down, temperatures
 from fobench.store import Entry, ResultStore, StoreError
 
 UNQUIET = 0.05
@@ -55,9 +56,10 @@ class Outcome:
 def run(order: Order, cells: list[Cell]) -> Iterator[Outcome]:
     """Measure the cells one after the other and yield how each ended."""
     failed_traces: dict[str, Entry] = {}
+    before = temperatures()
     for number, cell in enumerate(cells):
         if number:
-            time.sleep(cells[number - 1].plan.cooldown_s)
+            cool_down(cells[number - 1].plan, before)
         start = time.monotonic()
         entry = failed_traces.get(cell.trace_id) or _traced(order, cell)
         if entry.status == Status.DONE:
@@ -87,11 +89,18 @@ def _traced(order: Order, cell: Cell) -> Entry:
 
 def doubt(entry: Entry) -> str:
     """Say why a cell's times and energies deserve doubt, or nothing."""
-    shares = [
-        row["value"] for row in entry.rows() if row["quantity"] == "foreign_cpu" and row["phase"] in ("train", "infer")
-    ]
+    rows = [row for row in entry.rows() if row["phase"] in (Phase.TRAIN, Phase.INFER)]
+    shares = [row["value"] for row in rows if row["quantity"] == "foreign_cpu" and not row["invalid"]]
     mean = sum(shares) / len(shares) if shares else 0.0
-    return f"other programs used {mean:.0%} of the CPU" if mean > UNQUIET else ""
+    lost = {row["window"]: row["invalid"] for row in rows if row["phase"] == Phase.TRAIN and _spoilt(row)}
+    if lost and entry.header.cell.plan.training == "full":
+        return f"{len(lost)} windows of the training are invalid, first: {next(iter(lost.values()))}"
+    return f"other programs used {mean:.0%} of the CPU while it was measured" if mean > UNQUIET else ""
+
+
+def _spoilt(row: Mapping[str, Json]) -> bool:
+    """Say whether a guard has refused the window of a row; a meter that failed in it is not its fault."""
+    return bool(row["invalid"]) and row["quantity"] != "fault"
 
 
 def unstable(order: Order) -> list[tuple[Cell, str]]:

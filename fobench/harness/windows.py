@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from fobench.contracts import Context, FobenchError, Meter, Phase, Provenance, Reading
+from fobench.harness.guards import Guard
 from fobench.store import Writer
 
 MOST_WINDOWS = 200
@@ -17,14 +18,25 @@ PERIODS_PER_WINDOW = 10
 """A window is at least this many update periods of the slowest sensor long, so that its edges cost less than 10 %."""
 
 
+Result = list[Reading] | FobenchError
+"""What a meter gives for a window: its readings, or why it failed."""
+
+
 @dataclass
 class Window:
-    """An open window; the code inside fills in what it covers."""
+    """A window; the code inside fills in what it covers, its end why it must not be used, and what the meters read."""
 
     samples: int = 0
     batch_size: int | None = None
     stage: int | None = None
     epoch: float | None = None
+    invalid: str = ""
+    results: dict[str, Result] = field(default_factory=dict)
+
+    @property
+    def readings(self) -> list[Reading]:
+        """Everything that was read."""
+        return [reading for result in self.results.values() if isinstance(result, list) for reading in result]
 
 
 @dataclass
@@ -35,6 +47,8 @@ class Windows:
     writer: Writer
     synchronise: Callable[[], None]
     wished_s: float
+    guards: Sequence[Guard] = ()
+    retries: int = 0
     _born: float = field(default_factory=time.perf_counter, init=False)
     _numbers: dict[Phase, int] = field(default_factory=dict, init=False)
 
@@ -46,19 +60,33 @@ class Windows:
 
     @contextmanager
     def open(self, phase: Phase) -> Iterator[Window]:
-        """Open every meter around the `with` block and write what they read."""
+        """Open every guard and meter around the `with` block and write what they read and say."""
         window = Window()
+        for guard in self.guards:
+            guard.start()
         self.synchronise()
         started_s = time.perf_counter() - self._born
-        with _running(self.meters) as readings:
+        with _running(self.meters) as results:
             yield window
             self.synchronise()
+        window.results = {meter: results[meter] for meter in self.meters}
+        window.invalid = "; ".join(filter(None, [guard.stop(window.readings) for guard in self.guards]))
+        self._write(phase, window, started_s)
+
+    def _write(self, phase: Phase, window: Window, started_s: float) -> None:
         number = self._numbers[phase] = self._numbers.get(phase, -1) + 1
-        for meter, result in readings.items():
-            context = Context(phase, meter, window=number, started_s=started_s, **vars(window))
+        covered = {name: value for name, value in vars(window).items() if name != "results"}
+        for meter, result in window.results.items():
+            context = Context(phase, meter, window=number, started_s=started_s, **covered)
             if isinstance(result, FobenchError):
                 context, result = replace(context, invalid=str(result)), [Reading("fault", 1, Provenance.MEASURED)]
             self.writer.rows(context, result)
+
+    def repeat(self, measure: Callable[[], Window]) -> None:
+        """Measure a window, and again, `retries` times at most, as long as it is invalid; all of them are kept."""
+        for _ in range(self.retries + 1):
+            if not measure().invalid:
+                return
 
     def number(self, phase: Phase) -> int | None:
         """Return the number of the last window of a phase."""
@@ -73,15 +101,21 @@ class Windows:
         )
         self.writer.rows(context, [reading])
 
-    def steps_each(self, step_s: float, steps: int) -> int:
-        """Return how many steps of `step_s` make a window of a phase that has `steps`."""
-        return min(steps, max(1, round(self.length_s / step_s), -(-steps // MOST_WINDOWS)))
+    def budget(self, stage: int, samples: int, batch_size: int) -> None:
+        """Write how many samples a stage has of which only some were measured."""
+        context = Context(Phase.TRAIN, "plan", stage, samples=samples, batch_size=batch_size)
+        self.writer.rows(context, [Reading("budget", samples, Provenance.ANALYTICAL)])
+
+    def steps_each(self, step_s: float, steps: int, most: int | None = MOST_WINDOWS) -> int:
+        """Return how many steps of `step_s` make a window of a phase that has `steps` and at most about `most` windows."""
+        fewest = -(-steps // most) if most else 1
+        return min(steps, max(fewest, round(self.length_s / step_s), 1))
 
 
 @contextmanager
-def _running(meters: Mapping[str, Meter]) -> Iterator[dict[str, list[Reading] | FobenchError]]:
+def _running(meters: Mapping[str, Meter]) -> Iterator[dict[str, Result]]:
     """Start the meters in order, stop them in reverse; a meter that fails leaves its error in place of readings."""
-    results: dict[str, list[Reading] | FobenchError] = {}
+    results: dict[str, Result] = {}
     started: list[tuple[str, Meter]] = []
     for name, meter in meters.items():
         try:

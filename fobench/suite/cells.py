@@ -61,9 +61,10 @@ def _arm(entry: LearnerEntry, dataset: str, recipe: BaseModel) -> tuple[Referenc
 
 
 def _plan(model: BaseModel) -> Plan:
-    values: dict[str, Any] = {name: getattr(model, name) for name in type(model).model_fields}
-    meters = tuple(Reference(entry.target, _arguments(entry), _label(entry)) for entry in values.pop("meters"))
-    return Plan(meters=meters, tracers=tuple(values.pop("tracers")), **values)
+    given: dict[str, Any] = {name: getattr(model, name) for name in type(model).model_fields}
+    values: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    values["meters"] = tuple(Reference(entry.target, _arguments(entry), _label(entry)) for entry in given["meters"])
+    return Plan(**values)
 
 
 def _arguments(entry: Entry) -> dict[str, Json]:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails
 
 from fobench import plugins
-from fobench.contracts import Json, Plan, Recipe
+from fobench.contracts import GUARDS, TRAININGS, Json, Plan, Recipe
 from fobench.suite.document import Document, Place, shown
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
@@ -53,7 +53,8 @@ def _entry(value: Json) -> Json:
 
 Count = Annotated[int, Field(gt=0, lt=2**31)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-PositiveSeconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Share = Annotated[float, Field(gt=0, le=1)]
 Text = Annotated[str, Field(min_length=1)]
 
 
@@ -72,8 +73,14 @@ TYPES: Mapping[Any, Any] = {
     "dtype": Annotated[str, _one_of(DTYPES)],
     "meters": Annotated[list[Meter], Field(min_length=1)],
     "tracers": list[Text],
-    "window_s": PositiveSeconds,
-    "timeout_s": PositiveSeconds,
+    "guards": list[Annotated[str, _one_of(GUARDS)]],
+    "training": Annotated[str, _one_of(TRAININGS)],
+    "precision": Share,
+    "foreign_cpu_limit": Share,
+    "cooldown_band_c": Positive | None,
+    "retries": Annotated[int, Field(ge=0, le=100)],
+    "window_s": Positive,
+    "timeout_s": Positive,
     int: Count,
     int | None: Count | None,
     float: Seconds,
@@ -93,7 +100,9 @@ def _model_of(record: type[Any], defaults: Mapping[str, Json]) -> type[BaseModel
 
 
 RecipeModel = _model_of(Recipe, {})
-PlanModel = _model_of(Plan, {"meters": [Entry(target=name) for name in METERS], "tracers": list(TRACERS)})
+PlanModel = _model_of(
+    Plan, {"meters": [Entry(target=name) for name in METERS], "tracers": list(TRACERS), "guards": list(GUARDS)}
+)
 
 
 class Override(BaseModel):

@@ -13,7 +13,7 @@ SUITE = """\
 suite: toys
 blocks: 2
 recipe: {epochs: 1, batch_size: 10, score_samples: 50}
-plan: {meters: [clock], tracers: [macs], window_s: 0.05, idle_s: 0.05, timeout_s: 60}
+plan: {meters: [clock], tracers: [macs], guards: [], window_s: 0.05, idle_s: 0.05, timeout_s: 60}
 datasets: [{target: 'toys.py:Blobs', label: blobs}]
 learners:
   - {target: 'toys.py:Toy', label: toy, network: []}

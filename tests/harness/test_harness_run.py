@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,9 @@ import pytest
 from toys import FAST, toy_cell
 
 from fobench.contracts import Origin, Part, Reference, Status
+from fobench.harness import measure as measuring
 from fobench.harness.launcher import launch
-from fobench.harness.runner import run
+from fobench.harness.runner import doubt, run, unstable
 from fobench.harness.states import State, standings
 from fobench.store import read
 
@@ -49,7 +51,11 @@ def test_a_measured_cell_tells_its_whole_life(make_job, tmp_path: Path) -> None:
     assert {row["batch_size"] for row in by_phase(rows, "infer", "clock")} == {10, 1}
     assert len(by_phase(rows, "setup", "clock")) == 1
     assert len(by_phase(rows, "overhead", "clock")) == 10
-    assert by_phase(rows, "idle", "clock")[0]["value"] >= 0.02
+    before, after = by_phase(rows, "idle", "clock")
+    assert min(before["value"], after["value"]) >= 0.02
+    assert before["started_s"] < train[0]["started_s"]
+    assert after["started_s"] > by_phase(rows, "infer", "score")[0]["started_s"], "idle again at the very end"
+    assert [note.partition(" steps, ")[0] for note in header.notes] == ["warm-up: 6"] or "stable" in header.notes[0]
     assert not [row for row in rows if row["meter"] == "sensor"], "absent is absent"
 
 
@@ -82,6 +88,45 @@ def test_a_tracer_sees_its_steps_at_its_batches_and_may_refuse_one_phase(make_jo
     assert (row["phase"], row["value"], row["samples"]) == ("train", 10 + 10 + 11 + 11, 10)
     (described,) = entry.header.instruments.values()
     assert described == {"channels": ["persistent"], "notes": ["infer: no step was taken before this"]}
+
+
+def test_the_two_arms_of_an_a_a_comparison_are_two_cells_that_learn_the_same(make_order) -> None:
+    order = make_order(*(toy_cell(seed=seed, label=label) for seed in (0, 1) for label in ("toy", "toy again")))
+    assert len({cell.id for cell in order.suite.cells}) == 4
+    assert [outcome.status for outcome in run(order, list(order.suite.cells))] == [Status.DONE] * 4
+    frame = order.store.frame()
+    final = frame[(frame.meter == "score") & (frame.phase == "infer")].set_index(["seed", "label"]).value
+    for seed in (0, 1):
+        assert final[seed, "toy"] == final[seed, "toy again"]
+
+
+class Grumbler:
+    """A guard that refuses every window."""
+
+    def start(self) -> None:
+        pass
+
+    def stop(self, readings) -> str:
+        return "the lights went out"
+
+
+def test_refused_windows_are_kept_and_repeated_where_they_can_be(make_job, make_order, monkeypatch) -> None:
+    monkeypatch.setattr(measuring, "open_guards", lambda plan: ([Grumbler()], ["a note"]))
+    cell = toy_cell(plan=replace(FAST, retries=2))
+    order = make_order(cell)
+    with order.store.writer(cell) as writer:
+        measuring.measure(make_job(cell), writer)
+        writer.footer(Status.DONE)
+    entry = read(order.store.path(cell))
+    rows = [row for row in entry.rows() if row["meter"] != "score"]
+    assert {row["invalid"] for row in rows} == {"the lights went out"}, "on all rows of a window"
+    counts = Counter(row["phase"] for row in rows if row["meter"] == "clock")
+    train = by_phase(rows, "train", "clock")
+    assert counts == {"idle": 2 * 3, "overhead": 10 * 3, "setup": 1, "train": len(train), "infer": 2 * 3}
+    assert sum(row["samples"] for row in train) == 2 * 200, "a step is learned once"
+    assert "a note" in entry.header.notes
+    assert doubt(entry) == f"{len(train)} windows of the training are invalid, first: the lights went out"
+    assert unstable(order) == [(cell, doubt(entry))]
 
 
 def test_the_same_cell_twice_gives_the_same_scores(make_job, tmp_path: Path) -> None:

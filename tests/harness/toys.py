@@ -28,6 +28,9 @@ from fobench.contracts import (
     TracerError,
 )  # fmt: skip
 
+seen = [0]
+"""Samples that all toys of this process have learned from; the meter `Joules` reads it."""
+
 
 @dataclass
 class Toy:
@@ -45,6 +48,7 @@ class Toy:
 
     def train_step(self, x, y):
         self.steps += 1
+        seen[0] += len(x)
         if self.trouble and self.steps >= self.at:
             self._misbehave()
         time.sleep(self.step_s)
@@ -168,7 +172,32 @@ class Sensor:
         pass
 
 
-FAST = Plan(meters=(Reference("clock"),), tracers=("macs",), window_s=0.02, idle_s=0.02, timeout_s=60)
+@dataclass
+class Joules:
+    """A meter whose truth is known: so many joules per sample learned, plus and minus a relative noise in turns."""
+
+    per_sample: float = 1.0
+    noise: float = 0.0
+    update_period_s: float = 0.001
+    channels: tuple = ("package-0",)
+
+    def unavailable(self):
+        return None
+
+    def start(self):
+        self.before = seen[0]
+
+    def stop(self):
+        self.noise = -self.noise
+        joules = (1 + self.noise) * self.per_sample * (seen[0] - self.before)
+        return [Reading("energy", joules, Provenance.MEASURED, "package-0")]
+
+    def close(self):
+        pass
+
+
+FAST = Plan(meters=(Reference("clock"),), tracers=("macs",), guards=(), window_s=0.02, idle_s=0.02, timeout_s=60)
+"""No guards: what other programs do on the machine that runs the tests must not decide them."""
 
 
 def toy_cell(seed: int = 0, plan: Plan = FAST, learner: str = "Toy", label: str = "toy", **arguments) -> Cell:
