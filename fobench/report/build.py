@@ -12,7 +12,7 @@ from fobench.report.inputs import ReportError, ReportInput, read
 from fobench.report.render import markdown, typst
 from fobench.report.wording import budget
 
-ORDER = ("summary", "energy", "memory", "macs", "time", "error", "comparison", "net", "units")
+ORDER = ("summary", "energy", "sampled", "memory", "macs", "time", "error", "comparison", "net", "units")
 """Sections that stand first; those of other packages follow by name, `machine` ends the report."""
 
 RENDERERS: dict[str, Callable[[Document, Path], Path]] = {"md": markdown.write, "pdf": typst.write}

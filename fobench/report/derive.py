@@ -10,9 +10,10 @@ from __future__ import annotations
 import pandas as pd
 
 from fobench.contracts import Provenance
+from fobench.report.extrapolate import PROCESS, extrapolated
 from fobench.report.provenance import WEAKNESS
 
-CELL = ["label", "dataset", "seed", "device"]
+CELL = PROCESS
 DERIVED = [
     "label",
     "dataset",
@@ -27,6 +28,8 @@ DERIVED = [
     "partial",
 ]
 """`seed` is empty for exact values; `partial` marks a sum that lacks a window or a channel and is therefore too small."""
+
+SUMMED = ["value", "weakness", "partial"]
 
 LEFT_OUT = ("core", "uncore", "ram")
 """Last parts of channels that another channel contains already (RAPL's core, uncore) or that are a constant guess (RAM)."""
@@ -68,8 +71,10 @@ def is_gpu(channel: str) -> bool:
 
 
 def _training_totals(frame: pd.DataFrame, quantity: str) -> pd.DataFrame:
-    """Sum the valid windows of all stages; a cell with a window missing or invalid is partial."""
+    """Sum the valid windows of all stages; a cell with a window missing or invalid is partial, a sampled one extrapolated."""
+    sampled = set(frame.cell[frame.quantity == "budget"])
     train = frame[(frame.phase == "train") & frame.quantity.isin(["energy", "duration"]) & frame.window.notna()]
+    train = train[~train.cell.isin(sampled)]
     asked = train.groupby(CELL, observed=True).window.nunique().rename("asked")
     rows = train[(train.quantity == quantity) & (train.invalid == "")]
     sums = rows.groupby([*CELL, "meter", "channel"], observed=True).agg(
@@ -77,6 +82,9 @@ def _training_totals(frame: pd.DataFrame, quantity: str) -> pd.DataFrame:
     )
     sums = sums.reset_index().merge(asked.reset_index(), on=CELL)
     sums["partial"] = sums.windows < sums.asked
+    if sampled:
+        made = extrapolated(frame[frame.cell.isin(sampled)], quantity).assign(partial=False)
+        sums = pd.concat([part for part in (sums, made) if len(part)] or [sums])[[*CELL, "meter", "channel", *SUMMED]]
     sums["batch"] = "recipe"
     return _over_channels(sums, quantity).assign(phase="train")
 
