@@ -105,6 +105,83 @@ class PowercapTree:
         (self.root / zone / "energy_uj").unlink()
 
 
+class SimulatedHost:
+    """A host on simulated time, for calibrations: only sleeping moves its clock; it draws `idle_w`, or `busy_w` under load."""
+
+    def __init__(self, idle_w: float = 5.0, busy_w: float = 20.0) -> None:
+        self._powers = (idle_w, busy_w)
+        self._switched = [(0.0, 0.0, idle_w)]  # since when (s), joules until then, watts from then on
+        self._now = 0.0
+
+    def now(self) -> float:
+        """Return the simulated time."""
+        return self._now
+
+    def sleep(self, seconds: float) -> None:
+        """Move the clock."""
+        self._now += seconds
+
+    def load(self, busy: bool) -> None:
+        """Switch the load."""
+        self._switched.append((self._now, self.joules(self._now), self._powers[busy]))
+
+    def joules(self, at: float) -> float:
+        """Return the energy used until a time."""
+        since, joules, watts = next(entry for entry in reversed(self._switched) if entry[0] <= max(at, 0.0))
+        return joules + watts * (max(at, 0.0) - since)
+
+
+@dataclass
+class SimulatedMeter:
+    """A counter of a `SimulatedHost`, one channel per entry of `shares` of its energy, with the faults that are given.
+
+    The counter refreshes every `period_s`, `lag_s` late, in steps of `quantum_j`; it wraps at `range_j`, stands still after
+    `stuck_after_s`, and is `setback_j` short in every tenth refresh.
+    """
+
+    host: SimulatedHost
+    period_s: float = 0.01
+    quantum_j: float = 61e-6
+    lag_s: float = 0.0
+    range_j: float = 65_532.6
+    stuck_after_s: float = float("inf")
+    setback_j: float = 0.0
+    shares: Sequence[float] = (1.0,)
+    update_period_s: float = 0.01
+    _started: dict[str, float] = field(default_factory=dict, init=False)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Return `package-N`."""
+        return tuple(f"package-{index}" for index in range(len(self.shares)))
+
+    def unavailable(self) -> str | None:
+        """Return None."""
+
+    def start(self) -> None:
+        """Begin a window."""
+        self._started = self._values()
+
+    def stop(self) -> list[Reading]:
+        """Return the differences as a meter does that knows nothing of its counter's faults."""
+        used = {channel: value - self._started[channel] for channel, value in self._values().items()}
+        return [Reading("energy", joules, Provenance.MEASURED, channel) for channel, joules in used.items()]
+
+    def sense(self) -> list[Reading]:
+        """Return the counters."""
+        return [Reading("energy", value, Provenance.MEASURED, channel) for channel, value in self._values().items()]
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def _values(self) -> dict[str, float]:
+        refresh = int(min(self.host.now(), self.stuck_after_s) / self.period_s + 1e-9)
+        joules = self.host.joules(refresh * self.period_s - self.lag_s)
+        offset = 0.0 if refresh % 10 == 9 else self.setback_j
+        values = (int(share * joules / self.quantum_j) * self.quantum_j + offset for share in self.shares)
+        return {channel: value % self.range_j for channel, value in zip(self.channels, values, strict=True)}
+
+
 class _SysfsFile:
     """A file as sysfs gives it: opened once, and read anew from its beginning after each `seek(0, 0)`."""
 
