@@ -2,14 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
 
 from fobench import plugins
-from fobench.contracts import FobenchError, Reference
-from fobench.harness import machine
+from fobench.contracts import FobenchError, Provenance, Reference
+from fobench.harness import calibration, machine
+
+UNREADABLE = "present but unreadable"
+"""Words of a reason that tell a sensor which may not be read from one that is not there."""
 
 
-def verb() -> None:
+class Requirement(StrEnum):
+    """What at least one meter must give."""
+
+    MEASURED = "measured"
+
+
+def verb(
+    require: Annotated[
+        Requirement | None,
+        typer.Option("--require", help="Exit with code 1 unless an available meter gives energy of this kind."),
+    ] = None,
+) -> None:
     """Show this machine, and every installed meter: what it reads, or why it cannot and what to do."""
     from rich import box
     from rich.console import Console
@@ -24,6 +41,12 @@ def verb() -> None:
         state, *details = _diagnose(name)
         table.add_row(name, state, Text("\n".join(details)))
     console.print(table)
+    if require:
+        measuring = [name for name in plugins.installed("meters") if _measures_energy(name)]
+        if not measuring:
+            console.print(f"No available meter gives {require} energy; the table above says why and what to do.")
+            raise typer.Exit(1)
+        console.print(f"Energy is {require} by: {', '.join(measuring)}", markup=False)
 
 
 def _machine() -> dict[str, str]:
@@ -44,13 +67,28 @@ def _diagnose(name: str) -> tuple[str, ...]:
         meter = plugins.create(Reference(name), "meters")
         try:
             reason = meter.unavailable()
-            return ("absent", reason) if reason else _available(meter)
+            if reason:
+                return "unreadable" if UNREADABLE in reason else "absent", reason
+            return _available(meter)
         finally:
             meter.close()
     except FobenchError as error:
         return "broken", str(error)
     except Exception as error:
         return "broken", f"{type(error).__name__}: {error}; report it to whoever wrote this meter"
+
+
+def _measures_energy(name: str) -> bool:
+    """Say whether a meter gives measured energy in one window: a reading, not only an answer to the probe."""
+    try:
+        meter = plugins.create(Reference(name), "meters")
+        try:
+            readings = [] if meter.unavailable() else calibration.energies(meter, calibration.Processor([]))
+        finally:
+            meter.close()
+    except Exception:  # it is shown as broken in the table
+        return False
+    return any(reading.provenance is Provenance.MEASURED for reading in readings)
 
 
 def _available(meter: Any) -> tuple[str, ...]:

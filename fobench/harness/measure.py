@@ -19,11 +19,11 @@ from torch import Tensor
 from fobench.contracts import Calibrated, FobenchError, Learner, Phase, Plan
 from fobench.harness import data, scores
 from fobench.harness.guards import open_guards
-from fobench.harness.instruments import open_meters
+from fobench.harness.instruments import open_meters, slowest_period_s
 from fobench.harness.job import Job
 from fobench.harness.lives import Workshop, enter_epoch, enter_stage, synchroniser
 from fobench.harness.training import Training
-from fobench.harness.windows import Window, Windows
+from fobench.harness.windows import PERIODS_PER_WINDOW, Window, Windows
 from fobench.store import Writer
 
 OVERHEAD_WINDOWS = 10
@@ -48,7 +48,8 @@ def measure(job: Job, writer: Writer) -> None:
         notes += [_told(times), *_left_out(warmed, plan)]
         writer.header(workshop.header(warmed, instruments, notes))
         del warmed
-        windows = Windows(meters, writer, synchronise, plan.window_s, guards, plan.retries)
+        wished_s = max(plan.window_s, PERIODS_PER_WINDOW * slowest_period_s(instruments))
+        windows = Windows(meters, writer, synchronise, wished_s, guards, plan.retries)
         _Life(workshop, windows, statistics.median(times[len(times) // 2 :])).lead()
     finally:
         for meter in meters.values():

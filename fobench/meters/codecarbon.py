@@ -96,7 +96,13 @@ class CodeCarbon:
         }
         self.channels = tuple(channel for channel in ("cpu", "gpu", "ram") if channel in modes)
         self._measured = frozenset(channel for channel, mode in modes.items() if mode == "intel_rapl")
-        self.notes = (f"cpu mode: {modes['cpu']}",) if modes.get("cpu") else ()
+        modes |= {channel: mode for channel, mode in self._other_modes().items() if channel in modes}
+        self.notes = tuple(f"{channel} mode: {modes[channel]}" for channel in self.channels if modes[channel])
+
+    def _other_modes(self) -> dict[str, str]:
+        """Name the modes of the components to which codecarbon gives no name itself."""
+        declared = "declared constant" if self.ram_w is not None else "constant from a guessed number of modules"
+        return {"gpu": "counter or samples, codecarbon does not say which", "ram": declared}
 
     def _new_tracker(self) -> Any:
         from codecarbon import OfflineEmissionsTracker

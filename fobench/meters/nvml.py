@@ -1,20 +1,22 @@
 """NVIDIA GPUs through NVML (`pynvml` of nvidia-ml-py): the energy counter, or power sampled and integrated where it is missing.
 
-nvmlDeviceGetTotalEnergyConsumption gives millijoules since the driver was loaded (Volta and newer),
-nvmlDeviceGetPowerUsage milliwatts (NVML API reference, device queries).
+nvmlDeviceGetTotalEnergyConsumption gives millijoules since the driver was loaded (Volta and newer); the field
+NVML_FI_DEV_POWER_INSTANT gives milliwatts, nvmlDeviceGetPowerUsage too, on newer parts averaged over a second (NVML API
+reference, device queries and field values).
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from fobench.contracts import MeterError, Provenance, Reading
-from fobench.meters.sampling import PowerSampler
+from fobench.meters.sampling import PowerSampler, Read, SamplerProcess
 
 COUNTER_PERIOD_S = 0.1
 """Usual refresh of the energy counter (Zeus documentation); some systems are faster, none is known to be slower."""
@@ -52,17 +54,43 @@ class _Counter:
 
 
 class _Integral(PowerSampler):
-    """One GPU's power, integrated over a window."""
+    """One GPU's power, integrated over a window by a thread: only where no process can be started for it."""
 
     provenance = Provenance.ESTIMATED
+
+
+def power_readers(indices: Sequence[int]) -> dict[str, Read]:
+    """Return a reader of watts for each GPU by NVML's number; made in the sampling process."""
+    import pynvml
+
+    pynvml.nvmlInit()
+    handles = {f"gpu-{index}": pynvml.nvmlDeviceGetHandleByIndex(index) for index in indices}
+    return {channel: functools.partial(_watts, pynvml, handle) for channel, handle in handles.items()}
+
+
+def _watts(nvml: Any, handle: Any) -> float | None:
+    """Return the power; None for a failed reading or a zero, which stands for one."""
+    try:
+        return (_instant_mw(nvml, handle) or nvml.nvmlDeviceGetPowerUsage(handle)) / 1e3 or None
+    except nvml.NVMLError:
+        return None
+
+
+def _instant_mw(nvml: Any, handle: Any) -> int:
+    """Return the power that is no average; 0 if the driver or the GPU does not tell it."""
+    try:
+        (answer,) = nvml.nvmlDeviceGetFieldValues(handle, [nvml.NVML_FI_DEV_POWER_INSTANT])
+    except (nvml.NVMLError, AttributeError):  # older modules and drivers have no such field
+        return 0
+    return int(answer.value.uiVal) if answer.nvmlReturn == 0 else 0
 
 
 @dataclass
 class NVML:
     """Reads `energy` of every visible GPU as `gpu-N`, N being NVML's number (the order of the PCI bus).
 
-    `CUDA_VISIBLE_DEVICES` is respected, numbers and UUIDs. A GPU without a counter is sampled every `sample_period_s` seconds
-    (power polled faster than every 50 ms can come back as zero) and its energy is an estimate.
+    `CUDA_VISIBLE_DEVICES` is respected, numbers and UUIDs. A GPU without a counter is sampled every `sample_period_s` seconds by
+    another process (power polled faster than every 50 ms can come back as zero) and its energy is an estimate.
     """
 
     sample_period_s: float = 0.1
@@ -71,6 +99,7 @@ class NVML:
     _handles: dict[int, Any] = field(default_factory=dict, init=False, repr=False)
     _sampled: frozenset[int] = field(default=frozenset(), init=False, repr=False)
     _open: dict[int, _Counter | _Integral] = field(default_factory=dict, init=False, repr=False)
+    _sampler: SamplerProcess | None = field(default=None, init=False, repr=False)
 
     @property
     def update_period_s(self) -> float:
@@ -100,6 +129,8 @@ class NVML:
             reason = f"NVML fails while it lists the GPUs ({error}); {_remedy(error)}"
         if reason:
             self.close()
+        elif self._sampled:
+            self._start_sampler()
         return reason
 
     def start(self) -> None:
@@ -107,7 +138,9 @@ class NVML:
         if not self._handles:
             raise MeterError("nvml: start() before unavailable() said None; probe the meter first")
         self._open = {}
-        for index in self._handles:
+        if self._sampler is not None:
+            self._sampler.start()
+        for index in self._counted():
             instrument = self._instrument(index)
             try:
                 instrument.start()
@@ -125,16 +158,54 @@ class NVML:
                 continue
             if joules is not None:
                 readings.append(Reading("energy", joules, instrument.provenance, f"gpu-{index}"))
+        energies = self._sampler.stop() if self._sampler is not None else {}
+        readings += [
+            Reading("energy", joules, Provenance.ESTIMATED, channel)
+            for channel, joules in energies.items()
+            if joules is not None
+        ]
         if not readings:
             raise MeterError(f"nvml: {', '.join(self.channels)} could not be read in this window; see `fobench doctor`")
         return readings
 
     def close(self) -> None:
-        """Shut NVML down."""
+        """Shut NVML down, and end the sampling process."""
+        if self._sampler is not None:
+            self._sampler.close()
+            self._sampler = None
         if self._nvml is not None:
             with contextlib.suppress(self._nvml.NVMLError):
                 self._nvml.nvmlShutdown()
         self._nvml, self._handles, self._open, self._sampled = None, {}, {}, frozenset()
+
+    def sense(self) -> list[Reading]:
+        """Return every GPU's counter as it stands, in joules, or its power now."""
+        readings = []
+        for index, handle in self._handles.items():
+            quantity = "power" if index in self._sampled else "energy"
+            value = _watts(self._nvml, handle) if index in self._sampled else self._joules(handle)
+            if value is not None:
+                readings.append(Reading(quantity, value, Provenance.MEASURED, f"gpu-{index}"))
+        return readings
+
+    def _joules(self, handle: Any) -> float | None:
+        try:
+            return float(self._nvml.nvmlDeviceGetTotalEnergyConsumption(handle)) / 1e3
+        except self._nvml.NVMLError:
+            return None
+
+    def _start_sampler(self) -> None:
+        """Start the process that samples the GPUs without a counter; where none can be started, threads do it."""
+        try:
+            self._sampler = SamplerProcess(
+                f"{__name__}:{power_readers.__name__}", [sorted(self._sampled)], self.sample_period_s
+            )
+        except (MeterError, OSError) as error:
+            self.notes += (f"power is sampled by a thread of the measured process: {error}",)
+
+    def _counted(self) -> list[int]:
+        """Return the GPUs that this process reads: all but those of the sampling process."""
+        return [index for index in self._handles if self._sampler is None or index not in self._sampled]
 
     def _find(self) -> str | None:
         """Choose the GPUs and how each is read; return why there is none, or None."""
@@ -173,15 +244,8 @@ class NVML:
     def _instrument(self, index: int) -> _Counter | _Integral:
         handle = self._handles[index]
         if index in self._sampled:
-            return _Integral(lambda: self._watts(handle), self.sample_period_s)
+            return _Integral(functools.partial(_watts, self._nvml, handle), self.sample_period_s)
         return _Counter(lambda: int(self._nvml.nvmlDeviceGetTotalEnergyConsumption(handle)))
-
-    def _watts(self, handle: Any) -> float | None:
-        """Return the power; None for a failed reading or a zero, which stands for one."""
-        try:
-            return self._nvml.nvmlDeviceGetPowerUsage(handle) / 1e3 or None
-        except self._nvml.NVMLError:
-            return None
 
     def _visible(self, count: int) -> list[int]:
         """Return NVML's numbers of the GPUs in CUDA_VISIBLE_DEVICES; as in CUDA, the first invalid entry ends the list."""

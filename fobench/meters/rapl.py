@@ -9,11 +9,13 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from fobench.contracts import MeterError, Provenance, Reading
+from fobench.meters.mirrors import WINDOWS, Mirrors
+from fobench.meters.msr import energy_filter
 
 ZONE = re.compile(r"(?P<control>intel-rapl[a-z-]*)(?P<index>(?::\d+)*)")
 
@@ -22,6 +24,9 @@ UPDATE_PERIOD_S = 0.001
 
 STUCK_AFTER_S = 10 * UPDATE_PERIOD_S
 """A counter that stands still for this long is not counting; it is left out instead of giving 0 J."""
+
+PROBE_S = 0.02
+"""Length of a window in which the probe looks for mirrored packages."""
 
 ABSENT = (
     "no RAPL zone under {root}; load the driver (`sudo modprobe intel_rapl_msr`) or take a machine that has the counters: "
@@ -45,6 +50,13 @@ class Zone:
     def read_uj(self) -> int:
         """Return the counter in microjoules; OSError or ValueError if it cannot be read."""
         return read_integer(self.folder / "energy_uj")
+
+    def read(self) -> float | None:
+        """Return the counter in joules, or None if it cannot be read."""
+        try:
+            return self.read_uj() / 1e6
+        except (OSError, ValueError):
+            return None
 
 
 def read_integer(path: Path) -> int:
@@ -104,6 +116,15 @@ def drop_copies(zones: list[Zone]) -> list[Zone]:
             first = [Zone(z.folder, z.control, f"{channel}[{z.folder.name}]", z.range_uj) for z in first]
         kept += first
     return kept
+
+
+def total_channels(channels: Sequence[str]) -> tuple[str, ...]:
+    """Return the channels that add up to the machine without overlap: packages with their DRAM; else `psys`; else all.
+
+    `core` and `uncore` are inside their package, and `psys` holds packages and DRAM.
+    """
+    packages = tuple(c for c in channels if c.startswith("package") and ("/" not in c or c.endswith("/dram")))
+    return packages or tuple(c for c in channels if c.startswith("psys")) or tuple(channels)
 
 
 class Accumulator:
@@ -170,15 +191,19 @@ def _reason(error: Exception) -> str:
 class RAPL:
     """Measures `energy` of every readable zone under `root`; no zone draws more than `max_power_w` watts.
 
+    A package that mirrors another is left out, from the moment on that it is found. `devices` holds `cpu/0/msr`.
+
     A thread reads the counters twice in the time in which the smallest range can be used up at that power, so that no wrap
     is missed however long a window is (32 s at 65.5 kJ and 1 kW).
     """
 
     root: str = "/sys/class/powercap"
     max_power_w: float = 1000.0
+    devices: str = "/dev"
     update_period_s: float = field(default=UPDATE_PERIOD_S, init=False)
     notes: tuple[str, ...] = field(default=(), init=False)
     _counters: list[Accumulator] = field(default_factory=list, init=False, repr=False)
+    _mirrors: Mirrors = field(default_factory=Mirrors, init=False, repr=False, compare=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False, repr=False, compare=False)
     _sampler: threading.Thread | None = field(default=None, init=False, repr=False)
     _closed: threading.Event = field(default_factory=threading.Event, init=False, repr=False, compare=False)
@@ -199,7 +224,11 @@ class RAPL:
         if not readable:
             return UNREADABLE.format(reasons="; ".join(f"{zone.channel}: {reasons[zone]}" for zone in zones))
         self._counters = [Accumulator(zone, self.max_power_w) for zone in readable]
+        self._mirrors = Mirrors()
         self.notes = tuple(f"{zone.channel}: unreadable ({reason})" for zone, reason in reasons.items() if reason)
+        self._probe_mirrors()
+        total = " + ".join(total_channels(self.channels))
+        self.notes += (f"total: {total}", f"energy filter: {energy_filter(Path(self.devices))}")
         return None
 
     def start(self) -> None:
@@ -222,6 +251,7 @@ class RAPL:
                 for counter in self._counters
                 if not counter.lost
             ]
+            self._drop_mirrors()
         if not readings:
             reasons = "; ".join(f"{counter.zone.channel}: {counter.lost}" for counter in self._counters)
             raise MeterError(f"rapl: no counter could be read ({reasons}); see `fobench doctor`")
@@ -234,6 +264,34 @@ class RAPL:
             self._sampler.join()
         self._sampler = None
         self._counters = []
+
+    def sense(self) -> list[Reading]:
+        """Return every counter as it stands, in joules, wraps and all."""
+        values = {counter.zone.channel: counter.zone.read() for counter in self._counters}
+        return [Reading("energy", j, Provenance.MEASURED, channel) for channel, j in values.items() if j is not None]
+
+    def _probe_mirrors(self) -> None:
+        """Watch several packages over short windows; counters that stand still tell nothing and are not waited for."""
+        packages = [counter for counter in self._counters if _is_package(counter)]
+        for _ in range(WINDOWS if len(packages) > 1 else 0):
+            for counter in packages:
+                counter.begin()
+            time.sleep(PROBE_S)
+            for counter in packages:
+                counter.end()
+            if not any(counter.total_uj for counter in packages):
+                break
+            self._drop_mirrors()
+
+    def _drop_mirrors(self) -> None:
+        """Compare the packages' last window; leave out, with all its parts, one that has turned out to be a copy."""
+        packages = [counter for counter in self._counters if _is_package(counter)]
+        self._mirrors.add({counter.zone.channel: counter.total_uj for counter in packages if not counter.lost})
+        present = set(self.channels)
+        for copy, original in self._mirrors.copies().items():
+            if {copy, original} <= present:
+                self._counters = [c for c in self._counters if c.zone.channel.split("/")[0] != copy]
+                self.notes += (f"{copy}: left out, it mirrors {original} (equal energies over several windows)",)
 
     def _start_sampler(self) -> None:
         ranges = [counter.zone.range_uj for counter in self._counters if counter.zone.range_uj]
@@ -249,6 +307,10 @@ class RAPL:
             with self._lock:
                 for counter in self._counters:
                     counter.advance()
+
+
+def _is_package(counter: Accumulator) -> bool:
+    return counter.zone.channel.startswith("package") and "/" not in counter.zone.channel
 
 
 def _unreadable(zone: Zone) -> str:

@@ -58,8 +58,12 @@ def derive(frame: pd.DataFrame) -> pd.DataFrame:
 def total_channels(channels: set[str]) -> set[str]:
     """Return the disjoint channels of one meter that its total is the sum of.
 
-    RAPL: packages with their DRAM, or psys (the whole board) where there is no package; CodeCarbon: CPU and GPU.
+    RAPL: packages with their DRAM, or psys (the whole board) where there is no package; CodeCarbon: CPU and GPU; a board's
+    sensors: its input rails, or all rails where no input is read.
     """
+    inputs = {channel for channel in channels if channel.startswith("input/")}
+    if inputs:
+        return inputs
     kept = {channel for channel in channels if channel.rpartition("/")[2] not in LEFT_OUT}
     has_packages = any(channel.startswith("package") for channel in kept)
     return {channel for channel in kept if not (has_packages and channel.startswith("psys"))}

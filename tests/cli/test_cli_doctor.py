@@ -8,6 +8,7 @@ from typer.testing import CliRunner
 
 from fobench import plugins
 from fobench.cli import doctor_verb
+from fobench.contracts import MeterError, Provenance, Reading
 from fobench.harness import machine
 from fobench.testing import FakeMeter
 
@@ -32,6 +33,27 @@ class Broken(FakeMeter):
         raise KeyError("volts")
 
 
+class Estimated(FakeMeter):
+    """A model of energy."""
+
+    def stop(self):
+        return [Reading("energy", 1.0, Provenance.ESTIMATED, "board")]
+
+
+class Unreadable(FakeMeter):
+    """A sensor that only root may read."""
+
+    def unavailable(self):
+        return "RAPL is present but unreadable (package-0: Permission denied); allow it with a udev rule"
+
+
+class Silent(FakeMeter):
+    """A sensor that fails in every window."""
+
+    def stop(self):
+        raise MeterError("stuck")
+
+
 class Closed(FakeMeter):
     """Counts how often it was closed."""
 
@@ -43,13 +65,13 @@ class Closed(FakeMeter):
 
 @pytest.fixture
 def doctor(monkeypatch):
-    def run(**meters):
+    def run(*arguments, **meters):
         points = {name: EntryPoint(name, target, "fobench.meters") for name, target in meters.items()}
         monkeypatch.setattr(plugins, "installed", lambda group: points)
         monkeypatch.setenv("COLUMNS", "200")
         app = typer.Typer()
         app.command()(doctor_verb.verb)
-        return CliRunner().invoke(app, [])
+        return CliRunner().invoke(app, list(arguments))
 
     return run
 
@@ -82,6 +104,35 @@ def test_meters_are_closed_again(doctor):
 
 def test_square_brackets_in_a_reason_are_no_markup(doctor):
     assert "no sensor [here]" in line(doctor(absent=f"{__name__}:Absent"), "absent")
+
+
+def test_a_sensor_that_may_not_be_read_is_a_state_of_its_own(doctor):
+    result = doctor(unreadable=f"{__name__}:Unreadable")
+    assert line(result, "unreadable").split(maxsplit=2)[1] == "unreadable"
+    assert "udev rule" in result.output
+
+
+def test_measured_energy_may_be_required(doctor):
+    result = doctor("--require", "measured", ready=f"{__name__}:Ready", estimated=f"{__name__}:Estimated")
+    assert result.exit_code == 0
+    assert "Energy is measured by: ready" in result.output
+
+
+@pytest.mark.parametrize("others", [[], ["Estimated"], ["Absent", "Broken", "Unreadable"]])
+def test_without_a_meter_that_measures_energy_the_exit_code_is_1(doctor, others):
+    result = doctor("--require", "measured", **{name.lower(): f"{__name__}:{name}" for name in others})
+    assert result.exit_code == 1
+    assert "No available meter gives measured energy" in result.output
+    assert all(name.lower() in result.output for name in others)
+
+
+def test_a_meter_that_gives_nothing_in_a_window_does_not_measure(doctor):
+    """A reading is required, not only the answer to the probe."""
+    assert doctor("--require", "measured", silent=f"{__name__}:Silent").exit_code == 1
+
+
+def test_only_known_requirements_are_taken(doctor):
+    assert doctor("--require", "guessed").exit_code == 2
 
 
 def test_the_machine_is_named(doctor):

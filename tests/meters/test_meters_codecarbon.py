@@ -177,7 +177,18 @@ def test_only_a_processor_read_through_rapl_is_measured(fake):
         "gpu": Provenance.ESTIMATED,
         "ram": Provenance.ESTIMATED,
     }
-    assert meter.notes == ("cpu mode: intel_rapl",)
+    assert meter.notes == (
+        "cpu mode: intel_rapl",
+        "gpu mode: counter or samples, codecarbon does not say which",
+        "ram mode: constant from a guessed number of modules",
+    )
+
+
+def test_a_declared_power_of_memory_is_named_as_its_mode(fake):
+    meter = fake(task(1, 0, 1))
+    meter.ram_w = 3.0
+    assert meter.unavailable() is None
+    assert meter.notes[-1] == "ram mode: declared constant"
 
 
 def test_without_a_gpu_there_is_no_channel_for_it(fake):

@@ -1,5 +1,8 @@
+import os
+import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -150,6 +153,99 @@ def test_a_gpu_lost_while_its_power_is_sampled_gives_nothing_rather_than_a_part(
         meter.stop()
 
 
+# --- power, sampled by a process of its own -----------------------------------------------------------------------------------
+
+SCRIPTED = """
+import sys, time
+from fobench.testing import FakeGPU, FakeNVML
+sys.modules[__name__] = FakeNVML({gpus})
+"""
+
+
+@pytest.fixture
+def importable(tmp_path, monkeypatch):
+    """Writes a module `pynvml` that the sampling process imports too."""
+
+    def write(gpus):
+        (tmp_path / "pynvml.py").write_text(SCRIPTED.format(gpus=gpus))
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+        monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.delitem(sys.modules, "pynvml", raising=False)
+
+    yield write
+    sys.modules.pop("pynvml", None)
+
+
+def test_another_process_integrates_a_ramp(importable):
+    """A ramp of 1000 W/s over the clock that both processes share: the integral over [a, b] is 500 (b^2 - a^2) J."""
+    origin = time.perf_counter()
+    importable(f"FakeGPU(power_mw=lambda: 1e6 * (time.perf_counter() - {origin})), FakeGPU(energy_mj=5)")
+    meter = opened(sample_period_s=0.01)
+    assert meter._sampler._process.pid != os.getpid()
+    outer_start = time.perf_counter() - origin
+    meter.start()
+    inner_start = time.perf_counter() - origin
+    time.sleep(0.1)
+    inner_stop = time.perf_counter() - origin
+    energies = {r.channel: r for r in meter.stop()}
+    outer_stop = time.perf_counter() - origin
+    energy = energies["gpu-0"]
+    assert 500 * (inner_stop**2 - inner_start**2) * 0.8 <= energy.value <= 500 * (outer_stop**2 - outer_start**2) * 1.2
+    assert energy.provenance is Provenance.ESTIMATED
+    assert energies["gpu-1"].provenance is Provenance.MEASURED
+    meter.close()
+
+
+def test_the_instant_power_is_preferred_to_the_averaged_one(importable):
+    importable("FakeGPU(power_mw=50_000, instant_mw=80_000)")
+    meter = opened(sample_period_s=0.01)
+    assert [(r.quantity, r.value) for r in meter.sense()] == [("power", 80.0)]
+    before = time.perf_counter()
+    meter.start()
+    begun = time.perf_counter()
+    time.sleep(0.05)
+    slept = time.perf_counter() - begun
+    joules = meter.stop()[0].value
+    assert 80 * slept * 0.99 <= joules <= 80 * (time.perf_counter() - before)
+    meter.close()
+
+
+def test_the_sampling_process_ends_with_its_parent(importable):
+    """The parent is killed in the middle of a window, so that nothing of it can tidy up."""
+    importable("FakeGPU(power_mw=1)")
+    code = (
+        "import time; from fobench.meters.nvml import NVML; meter = NVML(); meter.unavailable(); meter.start(); "
+        "print(meter._sampler._process.pid, flush=True); time.sleep(60)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    child = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 30
+    while _is_running(child) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not _is_running(child)
+
+
+def _is_running(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_without_a_process_a_thread_samples_and_says_so(install, monkeypatch):
+    def refuse(*arguments):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(nvml_module, "SamplerProcess", refuse)
+    install(FakeGPU(power_mw=100_000))
+    meter = opened()
+    assert meter._sampler is None
+    assert "sampled by a thread" in meter.notes[-1]
+    meter.close()
+
+
 def test_a_slow_sampler_lengthens_the_update_period(install):
     install(FakeGPU(power_mw=1))
     assert opened(sample_period_s=0.5).update_period_s == 0.5
@@ -224,7 +320,7 @@ def test_the_real_module_has_every_function_of_the_fake():
     import pynvml
 
     names = [name for name in dir(FakeNVML) if name.startswith("nvml")]
-    assert len(names) == 7
+    assert len(names) == 8
     assert [name for name in names if not callable(getattr(pynvml, name, None))] == []
 
 

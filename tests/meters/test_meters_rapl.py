@@ -6,7 +6,10 @@ from hypothesis import strategies as st
 
 from fobench.contracts import MeterError, Provenance
 from fobench.meters import rapl as rapl_module
-from fobench.meters.rapl import RAPL, Accumulator, Zone
+from fobench.meters.mirrors import EQUAL_WINDOWS, Mirrors
+from fobench.meters.msr import energy_filter
+from fobench.meters.rapl import RAPL, Accumulator, Zone, total_channels
+from fobench.report import derive
 from fobench.testing import PowercapTree
 
 RANGE_UJ = 65_532_610_987
@@ -115,6 +118,136 @@ def test_parts_of_one_driver_with_the_same_name_are_both_kept(tree, opened):
     assert opened(tree).channels == ("package-0[intel-rapl:0]", "package-0[intel-rapl:1]")
 
 
+# --- the disjoint set ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("channels", "total"),
+    [
+        (
+            {"package-0", "package-0/core", "package-0/uncore", "package-0/dram", "psys"},
+            {"package-0", "package-0/dram"},
+        ),
+        (
+            {"package-0-die-0", "package-0-die-1", "package-0-die-1/dram"},
+            {"package-0-die-0", "package-0-die-1", "package-0-die-1/dram"},
+        ),
+        (
+            {"package-0[intel-rapl:0]", "package-0[intel-rapl:1]"},
+            {"package-0[intel-rapl:0]", "package-0[intel-rapl:1]"},
+        ),
+        ({"psys"}, {"psys"}),
+    ],
+)
+def test_the_total_is_of_disjoint_channels_and_the_report_takes_the_same(channels, total):
+    assert set(total_channels(sorted(channels))) == total == derive.total_channels(channels)
+
+
+def test_the_total_is_told_in_the_notes(tree, opened):
+    tree.add("intel-rapl:0", "package-0").add("intel-rapl:0:0", "core").add("intel-rapl:0:1", "dram")
+    tree.add("intel-rapl:1", "psys")
+    assert "total: package-0 + package-0/dram" in opened(tree).notes
+
+
+# --- mirrored dies ------------------------------------------------------------------------------------------------------------
+
+
+def dies(tree, count=2):
+    for die in range(count):
+        tree.add(f"intel-rapl:{die}", f"package-0-die-{die}", 1000 * die).add(f"intel-rapl:{die}:0", "core")
+    return tree
+
+
+def window(tree, meter, *used):
+    meter.start()
+    for die, joules_used in enumerate(used):
+        tree.advance(f"intel-rapl:{die}", joules_used)
+    return {channel: value for channel, value in joules(meter).items() if "/" not in channel}
+
+
+def test_a_die_that_mirrors_another_is_left_out_with_its_parts_and_a_note(tree, opened):
+    meter = opened(dies(tree))
+    for used in (3.0, 5.0, 4.0):
+        window(tree, meter, used, used)
+    assert window(tree, meter, 2.0, 2.0) == {"package-0-die-0": 2.0}
+    assert meter.channels == ("package-0-die-0", "package-0-die-0/core")
+    assert [note for note in meter.notes if "mirror" in note] == [
+        "package-0-die-1: left out, it mirrors package-0-die-0 (equal energies over several windows)"
+    ]
+
+
+def test_three_of_four_dies_may_mirror_one(tree, opened):
+    meter = opened(dies(tree, 4))
+    for used in (3.0, 5.0, 4.0):
+        window(tree, meter, used, used, used, used)
+    assert set(window(tree, meter, 2.0, 2.0, 2.0, 2.0)) == {"package-0-die-0"}
+    assert len([note for note in meter.notes if "mirror" in note]) == 3
+
+
+def test_dies_that_are_loaded_alike_but_not_equally_are_both_kept(tree, opened):
+    meter = opened(dies(tree))
+    for used in (3.0, 5.0, 4.0, 6.0, 2.0):
+        assert len(window(tree, meter, used, used * 1.001)) == 2
+    window(tree, meter, 3.0, 3.0)  # once by chance
+    assert len(meter.channels) == 4
+
+
+def test_equal_energies_of_a_few_quanta_tell_nothing(tree, opened):
+    meter = opened(dies(tree))
+    for _ in range(6):
+        window(tree, meter, 0.001, 0.001)
+    assert len(meter.channels) == 4
+
+
+def test_mirrors_that_count_are_found_by_the_probe_itself(tree, monkeypatch):
+    dies(tree)
+
+    def sleep(seconds):
+        for die in range(2):
+            tree.advance(f"intel-rapl:{die}", 40.0 * seconds)
+
+    monkeypatch.setattr(rapl_module.time, "sleep", sleep)
+    meter = RAPL(root=str(tree.root))
+    assert meter.unavailable() is None
+    assert meter.channels == ("package-0-die-0", "package-0-die-0/core")
+    assert "total: package-0-die-0" in meter.notes
+    meter.close()
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(100_000, 10**9), st.integers(-1, 1)), min_size=EQUAL_WINDOWS, max_size=8))
+def test_a_mirror_is_found_whatever_it_counts_up_to_rounding(windows):
+    mirrors = Mirrors()
+    for used, rounding in windows:
+        mirrors.add({"a": used, "b": used + rounding, "c": 2 * used})
+    assert mirrors.copies() == {"b": "a"}
+
+
+# --- the energy filter --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("register", "flag"), [(0, "off"), (1, "on"), (6, "off"), (7, "on")])
+def test_the_energy_filter_is_bit_0_of_register_0xbc(tmp_path, register, flag):
+    (tmp_path / "cpu" / "0").mkdir(parents=True)
+    (tmp_path / "cpu" / "0" / "msr").write_bytes(b"\xff" * 0xBC + register.to_bytes(8, "little") + b"\xff" * 8)
+    assert energy_filter(tmp_path).split()[0] == flag
+
+
+def test_an_energy_filter_that_cannot_be_read_is_unknown(tmp_path, tree, opened):
+    tree.add("intel-rapl:0", "package-0")
+    assert opened(tree, devices=str(tmp_path)).notes[-1].startswith("energy filter: unknown (")
+    (tmp_path / "cpu" / "0").mkdir(parents=True)
+    (tmp_path / "cpu" / "0" / "msr").write_bytes(b"\x01" * 0xBC)
+    assert energy_filter(tmp_path).startswith("unknown")
+
+
+def test_raw_counters_are_told_for_calibration(tree, opened):
+    tree.add("intel-rapl:0", "package-0", 1_500_000).add("intel-rapl:1", "psys")
+    meter = opened(tree)
+    tree.remove("intel-rapl:1")
+    assert [(r.quantity, r.channel, r.value) for r in meter.sense()] == [("energy", "package-0", 1.5)]
+
+
 # --- what is absent, and why ------------------------------------------------------------------------------------------------
 
 
@@ -152,7 +285,7 @@ def test_zones_that_cannot_be_read_are_left_out_and_named(tree, opened):
     tree.remove("intel-rapl:1")
     meter = opened(tree)
     assert meter.channels == ("package-0",)
-    assert [note.partition(":")[0] for note in meter.notes] == ["package-0/dram", "psys"]
+    assert [note.partition(":")[0] for note in meter.notes] == ["package-0/dram", "psys", "total", "energy filter"]
     meter.start()
     tree.advance("intel-rapl:0", 1.0)
     assert joules(meter) == {"package-0": 1.0}
