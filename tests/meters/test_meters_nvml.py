@@ -342,6 +342,14 @@ def test_no_gpu_and_gpus_without_readings(install):
     assert meter.notes[-1] == "gpu-0: neither energy nor power (Not Supported)"
 
 
+def test_raw_values_are_told_for_calibration(install):
+    first, second = FakeGPU(energy_mj=1500), FakeGPU(energy_mj=7)
+    install(first, second)
+    meter = opened()
+    second.lost = True
+    assert [(r.quantity, r.channel, r.value) for r in meter.sense()] == [("energy", "gpu-0", 1.5)]
+
+
 def test_start_before_the_probe_is_refused(install):
     install(FakeGPU(energy_mj=0))
     with pytest.raises(MeterError, match="probe"):
