@@ -71,12 +71,8 @@ def load(path: Path | None = None) -> tuple[dict[str, Json], str]:
 
 
 def profiled_period(meter_name: str, default: float) -> float:
-    """Return the update period (s) that calibration saw; `default`, which the meter claims, if that is all there is.
-
-    A meter that claims another period than it did at its calibration has other arguments: what was seen then does not hold.
-    """
+    """Return the update period (s) that calibration saw; `default` without a valid profile or a period that was seen."""
     meters, _ = load()
-    entry = meters.get(meter_name, {})
-    period = entry.get("update_period_s")
+    period = meters.get(meter_name, {}).get("update_period_s")
     usable = isinstance(period, int | float) and math.isfinite(period) and period > 0
-    return float(period) if usable and entry.get("claimed_update_period_s") == default else default
+    return float(period) if usable else default
