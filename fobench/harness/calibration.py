@@ -96,6 +96,8 @@ def calibrate(meter: Meter, seconds: float, rig: Rig) -> dict[str, Json]:
     channels = {channel: _describe(traces[channel], wave, found[channel], idle_w.get(channel)) for channel in traces}
     periods = [channel["update_period_s"] for channel in channels.values() if "update_period_s" in channel]
     entry = {"claimed_update_period_s": meter.update_period_s, "read_cost_s": cost_s, "channels": channels}
+    if any(trace.is_power for trace in traces.values()):
+        periods.append(meter.update_period_s)  # a window cannot be finer than its samples, however fast the sensor is
     return {**entry, "update_period_s": max(periods)} if periods else entry
 
 

@@ -18,6 +18,8 @@ QUANTUM_UJ = 62
 """Largest quantum of the counters."""
 TELLING_UJ = 15_000
 """Energy below which equal differences may be chance."""
+SKEW_S = 0.003
+"""Refreshes that may fall between the reads of two mirrors; a window whose energies differ by more tells them apart."""
 
 
 class Mirrors:
@@ -25,14 +27,22 @@ class Mirrors:
 
     def __init__(self) -> None:
         self._equal: dict[tuple[str, str], deque[bool]] = {}
+        self._apart: set[tuple[str, str]] = set()
 
-    def add(self, energies_uj: Mapping[str, int]) -> None:
-        """Compare every pair in one more window; windows in which a counter is missing or used little tell nothing."""
+    def add(self, energies_uj: Mapping[str, int], seconds: float) -> None:
+        """Compare every pair in one more window of `seconds`; counters that are missing or used little tell nothing.
+
+        A pair that has once been told apart stays so.
+        """
         for pair in itertools.combinations(energies_uj, 2):
             first, second = (energies_uj[channel] for channel in pair)
-            if min(first, second) >= TELLING_UJ:
-                near = abs(first - second) <= max(QUANTUM_UJ, 1e-4 * first)
-                self._equal.setdefault(pair, deque(maxlen=WINDOWS)).append(near)
+            if pair in self._apart or min(first, second) < TELLING_UJ:
+                continue
+            alike = abs(first - second) <= max(QUANTUM_UJ, 1e-4 * first)
+            self._equal.setdefault(pair, deque(maxlen=WINDOWS)).append(alike)
+            if not alike and abs(first - second) * seconds > first * SKEW_S:
+                self._apart.add(pair)
+                del self._equal[pair]
 
     def copies(self) -> dict[str, str]:
         """Return each counter that mirrors an earlier one, with that one."""

@@ -138,8 +138,7 @@ class NVML:
         if not self._handles:
             raise MeterError("nvml: start() before unavailable() said None; probe the meter first")
         self._open = {}
-        if self._sampler is not None:
-            self._sampler.start()
+        self._begin_sampling()
         for index in self._counted():
             instrument = self._instrument(index)
             try:
@@ -158,12 +157,7 @@ class NVML:
                 continue
             if joules is not None:
                 readings.append(Reading("energy", joules, instrument.provenance, f"gpu-{index}"))
-        energies = self._sampler.stop() if self._sampler is not None else {}
-        readings += [
-            Reading("energy", joules, Provenance.ESTIMATED, channel)
-            for channel, joules in energies.items()
-            if joules is not None
-        ]
+        readings += self._end_sampling()
         if not readings:
             raise MeterError(f"nvml: {', '.join(self.channels)} could not be read in this window; see `fobench doctor`")
         return readings
@@ -202,6 +196,25 @@ class NVML:
             )
         except (MeterError, OSError) as error:
             self.notes += (f"power is sampled by a thread of the measured process: {error}",)
+
+    def _begin_sampling(self) -> None:
+        """Begin a window of the sampling process; if it has ended, threads take over."""
+        if self._sampler is None:
+            return
+        try:
+            self._sampler.start()
+        except MeterError as error:
+            self._sampler.close()
+            self._sampler = None
+            self.notes += (f"power is sampled by a thread of the measured process: {error}",)
+
+    def _end_sampling(self) -> list[Reading]:
+        """Return what the sampling process integrated; nothing if it has ended, or for a GPU whose power it could not read."""
+        energies: dict[str, float | None] = {}
+        if self._sampler is not None:
+            with contextlib.suppress(MeterError):
+                energies = self._sampler.stop()
+        return [Reading("energy", j, Provenance.ESTIMATED, channel) for channel, j in energies.items() if j is not None]
 
     def _counted(self) -> list[int]:
         """Return the GPUs that this process reads: all but those of the sampling process."""

@@ -123,8 +123,9 @@ def total_channels(channels: Sequence[str]) -> tuple[str, ...]:
 
     `core` and `uncore` are inside their package, and `psys` holds packages and DRAM.
     """
-    packages = tuple(c for c in channels if c.startswith("package") and ("/" not in c or c.endswith("/dram")))
-    return packages or tuple(c for c in channels if c.startswith("psys")) or tuple(channels)
+    packages = tuple(c for c in channels if c.startswith("package") and "/" not in c)
+    memories = tuple(c for c in channels if c.endswith("/dram") and c.removesuffix("/dram") in packages)
+    return packages + memories or tuple(c for c in channels if c.startswith("psys")) or tuple(channels)
 
 
 class Accumulator:
@@ -151,8 +152,13 @@ class Accumulator:
     def end(self) -> None:
         """Add the rest; a counter that never moved is lost."""
         self.advance()
-        if not self.lost and self.total_uj == 0 and self._last_s - self._began_s >= STUCK_AFTER_S:
-            self.lost = f"stuck at {self._last_uj} uJ for {self._last_s - self._began_s:.3g} s"
+        if not self.lost and self.total_uj == 0 and self.seconds >= STUCK_AFTER_S:
+            self.lost = f"stuck at {self._last_uj} uJ for {self.seconds:.3g} s"
+
+    @property
+    def seconds(self) -> float:
+        """Return the time between the first and the last read."""
+        return self._last_s - self._began_s
 
     def _guard(self, read: Callable[[], None]) -> None:
         try:
@@ -286,7 +292,8 @@ class RAPL:
     def _drop_mirrors(self) -> None:
         """Compare the packages' last window; leave out, with all its parts, one that has turned out to be a copy."""
         packages = [counter for counter in self._counters if _is_package(counter)]
-        self._mirrors.add({counter.zone.channel: counter.total_uj for counter in packages if not counter.lost})
+        energies_uj = {counter.zone.channel: counter.total_uj for counter in packages if not counter.lost}
+        self._mirrors.add(energies_uj, max((counter.seconds for counter in packages), default=0.0))
         present = set(self.channels)
         for copy, original in self._mirrors.copies().items():
             if {copy, original} <= present:

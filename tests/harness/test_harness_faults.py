@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fobench.contracts import Provenance, Reading
 from fobench.harness import calibration, faults
 from fobench.harness.faults import Fault, Response, Trace, Wave
 from fobench.testing import SimulatedHost, SimulatedMeter
@@ -98,6 +99,20 @@ def test_a_good_meter_shows_the_simulated_truth():
     assert channel["busy_w"] == pytest.approx(12.0, rel=0.05)
     assert channel["response"] == pytest.approx(3.0, rel=0.08)
     assert channel["lag_s"] <= 0.04
+
+
+def test_a_sampled_power_is_no_finer_than_its_samples(monkeypatch):
+    """The sensor refreshes every 10 ms, but the meter samples it every 50 ms only."""
+
+    def sense(self):
+        refresh = int(self.host.now() / 0.01)
+        used = self.host.joules(refresh * 0.01) - self.host.joules((refresh - 1) * 0.01)
+        return [Reading("power", used / 0.01 + refresh % 7, Provenance.MEASURED, "package-0")]
+
+    monkeypatch.setattr(SimulatedMeter, "sense", sense)
+    entry = watched(update_period_s=0.05)
+    assert entry["channels"]["package-0"]["update_period_s"] == pytest.approx(0.01, rel=0.1)
+    assert entry["update_period_s"] == 0.05
 
 
 def test_the_lag_and_the_quantum_of_faulty_meters_are_found():

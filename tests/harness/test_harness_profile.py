@@ -14,7 +14,11 @@ def configuration(tmp_path, monkeypatch):
 
 
 def save(period=0.02):
-    profile.save(profile.default_path(), {"rapl": {"update_period_s": period}, "nvml": {}}, {"hwmon": "no sensor"})
+    profile.save(
+        profile.default_path(),
+        {"rapl": {"update_period_s": period}, "nvml": {}},
+        {"hwmon": "no sensor"},
+    )
 
 
 def rewrite(change):

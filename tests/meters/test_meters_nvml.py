@@ -210,6 +210,19 @@ def test_the_instant_power_is_preferred_to_the_averaged_one(importable):
     meter.close()
 
 
+def test_a_sampling_process_that_dies_costs_one_window_of_its_gpus_only(importable):
+    importable("FakeGPU(power_mw=1000), FakeGPU(energy_mj=5)")
+    meter = opened(sample_period_s=0.01)
+    meter.start()
+    meter._sampler._process.kill()
+    meter._sampler._process.wait()
+    assert [r.channel for r in meter.stop()] == ["gpu-1"]
+    meter.start()
+    assert {r.channel for r in meter.stop()} == {"gpu-0", "gpu-1"}
+    assert "sampled by a thread" in meter.notes[-1]
+    meter.close()
+
+
 def test_the_sampling_process_ends_with_its_parent(importable):
     """The parent is killed in the middle of a window, so that nothing of it can tidy up."""
     importable("FakeGPU(power_mw=1)")
@@ -340,6 +353,14 @@ def test_no_gpu_and_gpus_without_readings(install):
     meter = opened()
     assert meter.channels == ("gpu-1",)
     assert meter.notes[-1] == "gpu-0: neither energy nor power (Not Supported)"
+
+
+def test_raw_values_are_told_for_calibration(install):
+    first, second = FakeGPU(energy_mj=1500), FakeGPU(energy_mj=7)
+    install(first, second)
+    meter = opened()
+    second.lost = True
+    assert [(r.quantity, r.channel, r.value) for r in meter.sense()] == [("energy", "gpu-0", 1.5)]
 
 
 def test_start_before_the_probe_is_refused(install):

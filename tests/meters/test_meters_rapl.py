@@ -219,8 +219,21 @@ def test_mirrors_that_count_are_found_by_the_probe_itself(tree, monkeypatch):
 def test_a_mirror_is_found_whatever_it_counts_up_to_rounding(windows):
     mirrors = Mirrors()
     for used, rounding in windows:
-        mirrors.add({"a": used, "b": used + rounding, "c": 2 * used})
+        mirrors.add({"a": used, "b": used + rounding, "c": 2 * used}, seconds=1.0)
     assert mirrors.copies() == {"b": "a"}
+
+
+@pytest.mark.parametrize(("seconds", "copies"), [(1.0, {}), (0.02, {"b": "a"})])
+def test_more_than_a_refresh_of_difference_tells_a_pair_apart_for_good(seconds, copies):
+    """2 % of 1 s are 20 refreshes, of 20 ms less than one, which may fall between the reads of two mirrors."""
+    mirrors = Mirrors()
+    for second in (1_020_000, 1_000_000, 1_000_000, 1_000_000):
+        mirrors.add({"a": 1_000_000, "b": second}, seconds)
+    assert mirrors.copies() == copies
+
+
+def test_without_its_package_memory_is_no_total():
+    assert total_channels(["package-0/dram", "psys"]) == ("psys",)
 
 
 # --- the energy filter --------------------------------------------------------------------------------------------------------
