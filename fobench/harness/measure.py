@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from fobench.contracts import Calibrated, FobenchError, Learner, Phase, Plan
-from fobench.harness import data, scores
+from fobench.harness import data, profile, scores
 from fobench.harness.guards import open_guards
 from fobench.harness.instruments import open_meters, slowest_period_s
 from fobench.harness.job import Job
@@ -45,7 +45,7 @@ def measure(job: Job, writer: Writer) -> None:
         guards, notes = open_guards(plan)
         warmed = workshop.build()
         times = _warm_up(workshop, warmed, synchronise)
-        notes += [_told(times), *_left_out(warmed, plan)]
+        notes += [_told(times), *_left_out(warmed, plan), *profile.notes()]
         writer.header(workshop.header(warmed, instruments, notes))
         del warmed
         wished_s = max(plan.window_s, PERIODS_PER_WINDOW * slowest_period_s(instruments))

@@ -76,3 +76,9 @@ def profiled_period(meter_name: str, default: float) -> float:
     period = meters.get(meter_name, {}).get("update_period_s")
     usable = isinstance(period, int | float) and math.isfinite(period) and period > 0
     return float(period) if usable else default
+
+
+def notes() -> list[str]:
+    """Return a sentence on the profile in use, if one is."""
+    meters, note = load()
+    return [note] if meters else []

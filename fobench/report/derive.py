@@ -65,8 +65,10 @@ def total_channels(channels: set[str]) -> set[str]:
     if inputs:
         return inputs
     kept = {channel for channel in channels if channel.rpartition("/")[2] not in LEFT_OUT}
-    has_packages = any(channel.startswith("package") for channel in kept)
-    return {channel for channel in kept if not (has_packages and channel.startswith("psys"))}
+    boards = {channel for channel in kept if channel.startswith("psys")}
+    if any(channel.startswith("package") and "/" not in channel for channel in kept):
+        return kept - boards
+    return boards or kept
 
 
 def is_gpu(channel: str) -> bool:

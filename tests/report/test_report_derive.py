@@ -99,6 +99,10 @@ def test_a_gpu_that_idles_beside_the_cpu_is_no_meter_of_the_learner(tmp_path):
         ({"psys"}, {"psys"}),
         ({"cpu", "gpu", "ram"}, {"cpu", "gpu"}),
         ({"gpu-0", "gpu-1"}, {"gpu-0", "gpu-1"}),
+        ({"psys", "package-0/dram"}, {"psys"}),
+        ({"package-0-die-0", "package-0-die-1"}, {"package-0-die-0", "package-0-die-1"}),
+        ({"input/VDD_IN", "rail/VDD_GPU_SOC"}, {"input/VDD_IN"}),
+        ({"rail/GPU", "rail/CPU"}, {"rail/GPU", "rail/CPU"}),
     ],
 )  # fmt: skip
 def test_totals_are_made_of_disjoint_channels(channels, kept):
