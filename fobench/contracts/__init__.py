@@ -4,6 +4,7 @@ Everything here is standard library only, so that any room, any board and any pl
 """
 
 from fobench.contracts.cells import GUARDS, TRAININGS, Cell, Plan, Recipe, Reference, Suite
+from fobench.contracts.channels import total_channels
 from fobench.contracts.protocols import (
     Calibrated,
     Dataset,
@@ -81,4 +82,5 @@ __all__ = [
     "is_trained",
     "role",
     "role_of",
+    "total_channels",
 ]

@@ -7,7 +7,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fobench.contracts import Provenance, Reading
+from fobench.contracts import Provenance, Reading, total_channels
 from fobench.harness.windows import Window
 
 FEWEST_WINDOWS = 5
@@ -36,7 +36,7 @@ class _Source:
 class Costs:
     """Cost per sample of the valid windows of one stage: measured energy, else estimated energy, else time.
 
-    The channels of a meter are added as they are: good enough to see whether windows agree, and for nothing else.
+    The disjoint channels of a meter are added, as in its total.
     """
 
     _values: dict[_Source, list[float]] = field(default_factory=dict, init=False)
@@ -48,7 +48,9 @@ class Costs:
         for meter, result in window.results.items():
             readings = result if isinstance(result, list) else []
             for quantity in ("energy", "duration"):
-                self._add(meter, [reading for reading in readings if reading.quantity == quantity], window.samples)
+                parts = [reading for reading in readings if reading.quantity == quantity]
+                wanted = total_channels(part.channel for part in parts)
+                self._add(meter, [part for part in parts if part.channel in wanted], window.samples)
 
     def _add(self, meter: str, parts: list[Reading], samples: int) -> None:
         if not parts:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fobench.contracts import MeterError, Provenance, Reading
+from fobench.contracts import MeterError, Provenance, Reading, total_channels
 from fobench.meters.sampling import Read, SamplerProcess
 
 INPUTS = ("VDD_IN", "POM_5V_IN", "5V_IN", "VIN", "VIN_SYS", "VDD_MUX")
@@ -108,11 +108,6 @@ def name_channels(rails: Sequence[Rail], inputs: Sequence[str]) -> dict[str, Rai
     return channels
 
 
-def total_channels(channels: Sequence[str]) -> tuple[str, ...]:
-    """Return the channels that add up to the board without overlap: the inputs if there are any, else all rails."""
-    return tuple(channel for channel in channels if channel.startswith("input/")) or tuple(channels)
-
-
 def power_readers(root: str, inputs: Sequence[str]) -> dict[str, Read]:
     """Return a reader of watts for each channel; made in the sampling process."""
     return {channel: rail.read for channel, rail in name_channels(find_rails(Path(root)), inputs).items()}
@@ -153,7 +148,7 @@ class Hwmon:
         self.channels = tuple(self._rails)
         folders = dict.fromkeys(rail.folder for rail in self._rails.values())
         self._interval_s = max(_milliseconds(folder) for folder in folders) / 1e3
-        total = " + ".join(total_channels(self.channels))
+        total = " + ".join(name for name in self.channels if name in total_channels(self.channels))
         self.notes = (f"total: {total}", *(_settings(folder) for folder in folders), *lost)
         return self._start_sampler()
 

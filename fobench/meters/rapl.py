@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fobench.contracts import MeterError, Provenance, Reading
+from fobench.contracts import MeterError, Provenance, Reading, total_channels
 from fobench.meters.mirrors import WINDOWS, Mirrors
 from fobench.meters.msr import energy_filter
 
@@ -116,16 +116,6 @@ def drop_copies(zones: list[Zone]) -> list[Zone]:
             first = [Zone(z.folder, z.control, f"{channel}[{z.folder.name}]", z.range_uj) for z in first]
         kept += first
     return kept
-
-
-def total_channels(channels: Sequence[str]) -> tuple[str, ...]:
-    """Return the channels that add up to the machine without overlap: packages with their DRAM; else `psys`; else all.
-
-    `core` and `uncore` are inside their package, and `psys` holds packages and DRAM.
-    """
-    packages = tuple(c for c in channels if c.startswith("package") and "/" not in c)
-    memories = tuple(c for c in channels if c.endswith("/dram") and c.removesuffix("/dram") in packages)
-    return packages + memories or tuple(c for c in channels if c.startswith("psys")) or tuple(channels)
 
 
 class Accumulator:
@@ -233,7 +223,7 @@ class RAPL:
         self._mirrors = Mirrors()
         self.notes = tuple(f"{zone.channel}: unreadable ({reason})" for zone, reason in reasons.items() if reason)
         self._probe_mirrors()
-        total = " + ".join(total_channels(self.channels))
+        total = " + ".join(name for name in self.channels if name in total_channels(self.channels))
         self.notes += (f"total: {total}", f"energy filter: {energy_filter(Path(self.devices))}")
         return None
 

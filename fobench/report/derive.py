@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from fobench.contracts import Provenance
+from fobench.contracts import Provenance, total_channels
 from fobench.report.extrapolate import PROCESS, extrapolated
 from fobench.report.provenance import WEAKNESS
 
@@ -31,9 +31,6 @@ DERIVED = [
 
 SUMMED = ["value", "weakness", "partial"]
 
-LEFT_OUT = ("core", "uncore", "ram")
-"""Last parts of channels that another channel contains already (RAPL's core, uncore) or that are a constant guess (RAM)."""
-
 
 def derive(frame: pd.DataFrame) -> pd.DataFrame:
     """Return all derived values of `ReportInput.frame`, one row each."""
@@ -53,22 +50,6 @@ def derive(frame: pd.DataFrame) -> pd.DataFrame:
     whole["provenance"] = [str(WEAKNESS[int(rank)]) for rank in whole.weakness]
     whole["partial"] = whole.partial.astype(bool)
     return whole[DERIVED]
-
-
-def total_channels(channels: set[str]) -> set[str]:
-    """Return the disjoint channels of one meter that its total is the sum of.
-
-    RAPL: packages with their DRAM, or psys (the whole board) where there is no package; CodeCarbon: CPU and GPU; a board's
-    sensors: its input rails, or all rails where no input is read.
-    """
-    inputs = {channel for channel in channels if channel.startswith("input/")}
-    if inputs:
-        return inputs
-    kept = {channel for channel in channels if channel.rpartition("/")[2] not in LEFT_OUT}
-    boards = {channel for channel in kept if channel.startswith("psys")}
-    if any(channel.startswith("package") and "/" not in channel for channel in kept):
-        return kept - boards
-    return boards or kept
 
 
 def is_gpu(channel: str) -> bool:

@@ -15,8 +15,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from fobench.contracts import Provenance
-from fobench.report.derive import total_channels
+from fobench.contracts import Provenance, total_channels
 from fobench.report.inputs import ReportInput
 from fobench.report.stats import Estimate
 from fobench.report.tables import Measure, lookup

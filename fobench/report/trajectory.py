@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from fobench.report.derive import total_channels
+from fobench.contracts import total_channels
 from fobench.report.inputs import ReportInput
 from fobench.report.tables import Measure, lookup
 

@@ -4,7 +4,8 @@ import time
 import pytest
 
 from fobench.contracts import MeterError, Provenance
-from fobench.meters.hwmon import Hwmon, find_rails, name_channels, total_channels
+from fobench.contracts import total_channels
+from fobench.meters.hwmon import Hwmon, find_rails, name_channels
 from fobench.testing import HwmonTree
 
 
@@ -78,7 +79,7 @@ def test_the_input_rail_is_the_total_where_there_is_one(tree, opened):
     orin_nano(tree)
     meter = opened()
     assert meter.channels == ("input/VDD_IN", "rail/VDD_CPU_GPU_CV", "rail/VDD_SOC")
-    assert total_channels(meter.channels) == ("input/VDD_IN",)
+    assert total_channels(meter.channels) == {"input/VDD_IN"}
     assert meter.notes[0] == "total: input/VDD_IN"
 
 
@@ -94,7 +95,7 @@ def test_rails_beside_each_other_are_added_up_where_none_feeds_them(tree, opened
         curr2_input=20,
     )
     tree.add("hwmon1", "ina3221", in3_label="SYS5V", in3_input=5000, curr3_input=100)
-    assert total_channels(opened().channels) == ("rail/GPU", "rail/CPU", "rail/SYS5V")
+    assert total_channels(opened().channels) == {"rail/GPU", "rail/CPU", "rail/SYS5V"}
 
 
 def test_the_user_may_say_which_rail_feeds_the_others(tree, opened):

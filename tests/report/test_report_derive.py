@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from synthetic_results import Synthetic
 
-from fobench.report.derive import total_channels
+from fobench.contracts import total_channels
 from fobench.report.inputs import read
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from fobench.contracts import total_channels
 from fobench.report import figures
-from fobench.report.derive import total_channels
 from fobench.report.document import Block, Heading, Note, Prose, Table
 from fobench.report.inputs import ReportInput
 from fobench.report.tables import Measure, tables

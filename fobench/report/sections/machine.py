@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import pandas as pd
 
@@ -14,6 +15,10 @@ from fobench.report.provenance import MARKS, WEAKNESS, combine
 from fobench.report.sections.operations import operations
 from fobench.report.tables import MISSING
 from fobench.report.wording import absent
+
+
+STABLE = "steps, stable"
+UNSTABLE = "The step time was not stable when the warm-up ended"
 
 
 def machine(report: ReportInput) -> list[Block]:
@@ -36,7 +41,15 @@ def _remarks(report: ReportInput) -> list[Block]:
     if report.left_out:
         text = "older result files with other settings or other data of the same label and data set are left out."
         blocks.append(Note(f"{report.left_out} {text}"))
-    return blocks + [Note(f"Not read: {problem}") for problem in report.problems]
+    blocks += [Note(f"Not read: {problem}") for problem in report.problems]
+    return blocks + _notes(report)
+
+
+def _notes(report: ReportInput) -> list[Block]:
+    """Gather what the measuring processes noted, but for warm-ups that went well."""
+    notes = [note for header in report.headers for note in header.notes if not note.endswith(STABLE)]
+    counts = Counter(UNSTABLE if note.startswith("warm-up") else note for note in notes)
+    return [Note(f"{note} ({count} cell{'s' * (count > 1)}).") for note, count in counts.items()]
 
 
 def _failed(report: ReportInput) -> list[Block]:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from fobench.contracts import Provenance
+from fobench.contracts import Provenance, total_channels
 from fobench.report import numbers
-from fobench.report.derive import total_channels
 from fobench.report.document import Block, Cell, Column, Heading, Prose, Table, Value
 from fobench.report.extrapolate import PROCESS, extrapolated
 from fobench.report.inputs import ReportInput
