@@ -18,7 +18,9 @@ def verb(
         str, typer.Option(help="Label to compare with [default: BP, or the first].", show_default=False)
     ] = "",
     margin: Annotated[float, typer.Option(help="Difference that does not matter: 0.05 is 5 %.")] = 0.05,
-    mixed: Annotated[bool, typer.Option(help="Compare measured with estimated values.")] = False,
+    mixed: Annotated[
+        bool, typer.Option(help="Compare measured with estimated, and CodeCarbon's across thread counts.")
+    ] = False,
     country: Annotated[str, typer.Option(help="ISO code of three letters, for CO2e.", show_default=False)] = "",
     target_error: Annotated[
         float | None, typer.Option(help="Error (0 to 1) to give joules to.", show_default=False)

@@ -35,7 +35,8 @@ class Rules:
     """How learners are compared.
 
     `baseline` is a label (empty: see `choose_baseline`), `margin` the difference that does not matter (0.05 is 5 %), `mixed`
-    lets measured stand against estimated values, which is refused otherwise.
+    lets measured stand against estimated values, and estimates on one basis against those on another (CodeCarbon's with other
+    thread counts), which is refused otherwise.
     """
 
     baseline: str = ""
@@ -196,6 +197,8 @@ def _refusal(first: Estimate, second: Estimate, rules: Rules) -> str:
         return "a sum that lacks windows is a lower bound and is not compared"
     if {Provenance.MEASURED, Provenance.ESTIMATED} <= both and not rules.mixed:
         return "measured against estimated is compared only on request"
+    if first.basis != second.basis and not rules.mixed:
+        return f"an estimate on {first.basis} against one on {second.basis} is compared only on request"
     if Provenance.ANALYTICAL not in both and (None in first.values or None in second.values):
         return "measured once and not in every block"
     return ""

@@ -76,6 +76,11 @@ class ReportInput:
         """Number of trained parameters by label and data set."""
         return {(h.cell.label, self.dataset(h)): h.parameters for h in self.headers if h.parameters is not None}
 
+    @cached_property
+    def threads(self) -> dict[tuple[str, str], int]:
+        """Number of threads by label and data set."""
+        return {(h.cell.label, self.dataset(h)): h.cell.recipe.threads for h in self.headers}
+
     def dataset(self, header: Header) -> str:
         """Return a data set's name with the mark of its origin."""
         return self.names[header.cell.trace_id]

@@ -24,13 +24,15 @@ CONFIDENCE = 0.95
 class Estimate:
     """Values of one label on one data set by seed (one nameless value if exact), and what became of its blocks.
 
-    `partial`: no block was whole, so the mean is a lower bound; `dropped`: blocks left out because they were not whole.
+    `partial`: no block was whole, so the mean is a lower bound; `dropped`: blocks left out because they were not whole; `basis`:
+    what an estimate rests on that must be the same before two are compared.
     """
 
     values: Mapping[int | None, float]
     provenance: Provenance
     partial: bool = False
     dropped: int = 0
+    basis: str = ""
 
     @property
     def exact(self) -> bool:
@@ -120,6 +122,10 @@ def rank(group: Mapping[str, Estimate], highest: bool = False) -> Ranking:
     provenances = {estimate.provenance for estimate in group.values()}
     if {Provenance.MEASURED, Provenance.ESTIMATED} <= provenances:
         return Ranking(reason="measured and estimated values are not ranked against each other")
+    if len(bases := {estimate.basis for estimate in group.values()}) > 1:
+        return Ranking(
+            reason=f"estimates on different bases ({', '.join(sorted(bases))}) are not ranked against each other"
+        )
     if all(estimate.exact for estimate in group.values()):
         return _rank_exact(group, highest)
     if all(None in estimate.values for estimate in group.values()):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fobench.contracts import Provenance
 from fobench.report import numbers
@@ -41,6 +41,10 @@ class Measure:
 Estimates = dict[tuple[str, str], Estimate]
 
 
+LOAD_MODEL = "codecarbon"
+"""Its energy follows the load of all processors by a formula, so that another thread count is another formula."""
+
+
 def lookup(report: ReportInput, measure: Measure) -> Estimates:
     """Return the estimates of one measure by label and data set."""
     rows = report.derived
@@ -52,7 +56,15 @@ def lookup(report: ReportInput, measure: Measure) -> Estimates:
     )
     if measure.meter:
         chosen &= rows.meter == measure.meter
-    return estimates(rows[chosen])
+    found = estimates(rows[chosen])
+    if LOAD_MODEL not in measure.meter:
+        return found
+    return {key: replace(estimate, basis=_threads(report, key)) for key, estimate in found.items()}
+
+
+def _threads(report: ReportInput, key: tuple[str, str]) -> str:
+    count = report.threads[key]
+    return f"{count} thread{'s' * (count != 1)}"
 
 
 def ranking(report: ReportInput, found: Estimates, dataset: str, highest: bool = False) -> Ranking:

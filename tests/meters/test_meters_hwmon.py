@@ -3,8 +3,7 @@ import time
 
 import pytest
 
-from fobench.contracts import MeterError, Provenance
-from fobench.contracts import total_channels
+from fobench.contracts import MeterError, Provenance, total_channels
 from fobench.meters.hwmon import Hwmon, find_rails, name_channels
 from fobench.testing import HwmonTree
 

@@ -9,7 +9,6 @@ from fobench.meters import rapl as rapl_module
 from fobench.meters.mirrors import EQUAL_WINDOWS, Mirrors
 from fobench.meters.msr import energy_filter
 from fobench.meters.rapl import RAPL, Accumulator, Zone
-
 from fobench.testing import PowercapTree
 
 RANGE_UJ = 65_532_610_987

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from fobench.report.comparison import Comparison, Rules, choose_baseline, compar
 from fobench.report.inputs import ReportError
 from fobench.report.logratios import detectable
 from fobench.report.provenance import WEAKNESS, combine
-from fobench.report.stats import Estimate, Interval
+from fobench.report.stats import Estimate, Interval, rank
 
 MEASURED, ESTIMATED, ANALYTICAL = Provenance.MEASURED, Provenance.ESTIMATED, Provenance.ANALYTICAL
 BLOCK = (1.0, 3.0, 2.0, 5.0, 1.5, 2.5, 4.0, 0.5)
@@ -209,3 +210,16 @@ def test_no_comparison_mixes_measured_and_estimated_unasked(
 
 def _of(part: Provenance) -> Estimate:
     return Estimate({None: 3.0}, part) if part == ANALYTICAL else blocks(3.0, provenance=part)
+
+
+def test_a_load_model_is_not_compared_across_thread_counts_unless_asked() -> None:
+    one, two = (
+        replace(blocks(factor, provenance=ESTIMATED), basis=f"{n} threads") for factor, n in ((10.0, 1), (20.0, 2))
+    )
+    refused = only({"bp": one, "ff": two})
+    assert refused.ratio is None
+    assert refused.reason == "an estimate on 2 threads against one on 1 threads is compared only on request"
+    assert only({"bp": one, "ff": two}, Rules(mixed=True)).ratio is not None
+    ranked = rank({"bp": one, "ff": two})
+    assert not ranked.best
+    assert "1 threads, 2 threads" in ranked.reason

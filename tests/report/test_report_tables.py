@@ -12,7 +12,7 @@ from fobench.report.document import Table, Value
 from fobench.report.inputs import read
 from fobench.report.sections.costs import energy, energy_meters, macs, memory, time
 from fobench.report.sections.error import error
-from fobench.report.tables import MISSING, Measure, tables
+from fobench.report.tables import MISSING, Measure, lookup, tables
 
 
 def tables_of(blocks) -> list[Table]:
@@ -118,3 +118,11 @@ def test_columns_share_a_scale_that_fits_the_median(report, synthetic):
     assert 1 <= middle < 1000
     assert tables_of(time(report))[0].columns[3].header == "[s]"
     assert math.isclose(cell(tables_of(macs(report))[0], "bp", "mit-bih", "contractions").number, 21.0)
+
+
+def test_codecarbon_energy_rests_on_the_thread_count_and_measured_energy_does_not(report):
+    by_meter = {
+        meter: lookup(report, Measure("", "energy", "train", "J", meter=meter)) for meter in ("codecarbon", "rapl")
+    }
+    assert {estimate.basis for estimate in by_meter["codecarbon"].values()} == {"1 thread"}
+    assert {estimate.basis for estimate in by_meter["rapl"].values()} == {""}

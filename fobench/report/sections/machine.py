@@ -16,7 +16,6 @@ from fobench.report.sections.operations import operations
 from fobench.report.tables import MISSING
 from fobench.report.wording import absent
 
-
 STABLE = "steps, stable"
 UNSTABLE = "The step time was not stable when the warm-up ended"
 
