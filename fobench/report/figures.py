@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import seaborn as sns
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from fobench.report import numbers
 from fobench.report.document import Block, Note
@@ -66,6 +67,9 @@ def error_against_energy(report: ReportInput, meter: str) -> list[Block]:
         axes.set(xlabel=f"energy per training [{shown.unit}]", ylabel="error [%]", title=dataset, ylim=(0, None))
         if both.joules.max() > 20 * both.joules.min() > 0:
             axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
         else:
             axes.set_xlim(0, None)
 
