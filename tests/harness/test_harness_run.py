@@ -129,6 +129,12 @@ def test_refused_windows_are_kept_and_repeated_where_they_can_be(make_job, make_
     assert unstable(order) == [(cell, doubt(entry))]
 
 
+def test_no_thread_of_a_worker_computes_with_denormal_numbers(make_job, tmp_path: Path) -> None:
+    cell = toy_cell(learner="Denormal")
+    entry = launch(make_job(replace(cell, recipe=replace(cell.recipe, threads=2))), tmp_path / "out")
+    assert (entry.status, entry.reason) == (Status.DONE, "")
+
+
 def test_the_same_cell_twice_gives_the_same_scores(make_job, tmp_path: Path) -> None:
     scores = []
     for folder in ("one", "two"):

@@ -123,6 +123,17 @@ class Blobs:
         )
 
 
+@dataclass
+class Denormal(Toy):
+    """Fails in a step if any thread computes with denormal numbers."""
+
+    def train_step(self, x, y):
+        tiny = torch.full((1_000_000,), 1e-40)
+        if (tiny * 0.5).count_nonzero():
+            raise ValueError("denormal numbers")
+        super().train_step(x, y)
+
+
 class Watcher:
     """A tracer that sees training steps, and refuses to look at predictions."""
 
