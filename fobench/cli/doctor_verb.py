@@ -14,6 +14,9 @@ from fobench.harness import calibration, machine
 UNREADABLE = "present but unreadable"
 """Words of a reason that tell a sensor which may not be read from one that is not there."""
 
+PERIODS = 12
+"""Update periods of the window in which a meter must give energy: meters call a counter stuck that stands still for ten."""
+
 
 class Requirement(StrEnum):
     """What at least one meter must give."""
@@ -79,16 +82,16 @@ def _diagnose(name: str) -> tuple[str, ...]:
 
 
 def _measures_energy(name: str) -> bool:
-    """Say whether a meter gives measured energy in one window: a reading, not only an answer to the probe."""
+    """Say whether a meter gives measured energy in one window: a reading above 0, not only an answer to the probe."""
     try:
         meter = plugins.create(Reference(name), "meters")
         try:
-            readings = [] if meter.unavailable() else calibration.energies(meter, calibration.Processor([]))
+            readings = [] if meter.unavailable() else calibration.energies(meter, calibration.Processor([]), PERIODS)
         finally:
             meter.close()
     except Exception:  # it is shown as broken in the table
         return False
-    return any(reading.provenance is Provenance.MEASURED for reading in readings)
+    return any(reading.provenance is Provenance.MEASURED and reading.value > 0 for reading in readings)
 
 
 def _available(meter: Any) -> tuple[str, ...]:

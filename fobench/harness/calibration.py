@@ -77,10 +77,10 @@ def processor() -> Iterator[Processor]:
             process.wait()
 
 
-def energies(meter: Meter, rig: Rig) -> list[Reading]:
-    """Return the energy readings of one window of an update period, of 1 s at most; none from a meter of something else."""
+def energies(meter: Meter, rig: Rig, periods: int = 1) -> list[Reading]:
+    """Return the energy readings of one window of update periods, each of 1 s at most; none from a meter of something else."""
     meter.start()
-    rig.sleep(min(meter.update_period_s, 1.0))
+    rig.sleep(periods * min(meter.update_period_s, 1.0))
     try:
         return [reading for reading in meter.stop() if reading.quantity == "energy"]
     except FobenchError:

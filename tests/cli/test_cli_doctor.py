@@ -10,7 +10,8 @@ from fobench import plugins
 from fobench.cli import doctor_verb
 from fobench.contracts import MeterError, Provenance, Reading
 from fobench.harness import machine
-from fobench.testing import FakeMeter
+from fobench.meters.rapl import RAPL
+from fobench.testing import FakeMeter, PowercapTree
 
 
 class Ready(FakeMeter):
@@ -110,6 +111,15 @@ def test_a_sensor_that_may_not_be_read_is_a_state_of_its_own(doctor):
     result = doctor(unreadable=f"{__name__}:Unreadable")
     assert line(result, "unreadable").split(maxsplit=2)[1] == "unreadable"
     assert "udev rule" in result.output
+
+
+def test_a_counter_that_stands_still_gives_no_measured_energy(doctor, monkeypatch, tmp_path):
+    tree = PowercapTree(tmp_path).add("intel-rapl:0", "package-0", 5_000_000)
+    monkeypatch.setattr(RAPL.__init__, "__defaults__", (str(tree.root), 1000.0, str(tmp_path)))
+    result = doctor("--require", "measured", rapl="fobench.meters.rapl:RAPL")
+    assert line(result, "rapl").split(maxsplit=2)[1] == "available"
+    assert result.exit_code == 1
+    assert "No available meter gives measured energy" in result.output
 
 
 def test_measured_energy_may_be_required(doctor):

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from synthetic_results import Synthetic
 
 from fobench.contracts import Context, Part, Phase, Provenance, Reading, Status
-from fobench.report.document import Table, Value
+from fobench.report.document import Note, Table, Value
 from fobench.report.extrapolate import Stage, total
 from fobench.report.inputs import read
 from fobench.report.sections.sampled import sampled
+from fobench.report.sections.units import derived_units
 from fobench.store import ResultStore
 
 
@@ -99,6 +100,16 @@ def test_the_section_says_how_much_was_measured(folder: Path, tmp_path: Path) ->
     assert shown[:5] == ["digits", "biofo", "0", "codecarbon", "cpu"]
     assert shown[5].startswith("50")
     assert float(shown[6]) == pytest.approx(100 * 400 / 1500, rel=0.01)
+
+
+def test_joules_per_sample_are_those_of_the_budget_and_without_predictions_there_is_no_life(folder: Path) -> None:
+    """50 J over the 1,500 samples of the budget; the 600 that were measured, invalid windows among them, do not count."""
+    blocks = derived_units(read(folder))
+    (table,) = (block for block in blocks if isinstance(block, Table))
+    cell = table.rows[0][2]
+    assert isinstance(cell, Value)
+    assert cell.number == pytest.approx(1e3 * 50 / 1500), "mJ"
+    assert next(block.text for block in blocks if isinstance(block, Note)).startswith("No life of a wearable")
 
 
 def test_a_full_training_has_no_such_section(tmp_path: Path) -> None:

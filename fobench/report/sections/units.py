@@ -49,8 +49,7 @@ def derived_units(report: ReportInput, scenario: Scenario | None = None) -> list
         Heading("Derived units"),
         _energy_table(report, scenario, meters[0], (training, inference)),
         *_target_table(report, scenario, meters[0]),
-        Prose(_life(scenario)),
-        _life_table(report, scenario, meters[0], (training, inference)),
+        *_life_table(report, scenario, meters[0], (training, inference)),
     ]
 
 
@@ -75,7 +74,10 @@ def _energy_table(report: ReportInput, scenario: Scenario, meter: str, energies:
     return _table(report, f"Energy in derived units, idle power included. Meter: {meter}.", columns, notes)
 
 
-def _life_table(report: ReportInput, scenario: Scenario, meter: str, energies: tuple[Estimates, Estimates]) -> Table:
+def _life_table(
+    report: ReportInput, scenario: Scenario, meter: str, energies: tuple[Estimates, Estimates]
+) -> list[Block]:
+    """Say what a training and its predictions mean for the wearable; nothing where no learner has both energies."""
     share = partial(units.inference_share, inferences=scenario.inferences_per_update)
     days = partial(units.battery_days, scenario)
     columns = [
@@ -84,7 +86,9 @@ def _life_table(report: ReportInput, scenario: Scenario, meter: str, energies: t
         ),
         _Quantity("Battery", "days", _estimated(_joined(days, *energies)), prefixed=False),
     ]
-    return _table(report, f"The life of a wearable as described above. Meter: {meter}.", columns, [])
+    table = _table(report, f"The life of a wearable as described above. Meter: {meter}.", columns, [])
+    missing = Note("No life of a wearable: it takes the whole energy of a training and that of single predictions.")
+    return [Prose(_life(scenario)), table] if table.rows else [missing]
 
 
 def _life(scenario: Scenario) -> str:
@@ -211,11 +215,13 @@ def _combined(function: Callable[..., float], parts: list[Estimate]) -> Estimate
 
 
 def _samples(report: ReportInput) -> Estimates:
-    """Count the samples that passed in each training; counted, not measured."""
+    """Count the samples that pass in each training; of a sampled one those of its budget. Counted, not measured."""
     frame = report.frame
+    budgets = frame[frame.quantity == "budget"]
     train = frame[(frame.phase == "train") & frame.window.notna() & frame.seed.notna() & (frame.samples > 0)]
-    windows = train.drop_duplicates(["cell", "window"])
+    windows = train[~train.cell.isin(set(budgets.cell))].drop_duplicates(["cell", "window"])
     found: dict[Key, dict[int | None, float]] = {}
-    for (label, dataset, seed), samples in windows.groupby(["label", "dataset", "seed"], observed=True).samples:
-        found.setdefault((str(label), str(dataset)), {})[int(seed)] = float(samples.sum())
+    for rows, column in ((windows, "samples"), (budgets, "value")):
+        for (label, dataset, seed), counts in rows.groupby(["label", "dataset", "seed"], observed=True)[column]:
+            found.setdefault((str(label), str(dataset)), {})[int(seed)] = float(counts.sum())
     return {key: Estimate(values, Provenance.ANALYTICAL) for key, values in found.items()}
