@@ -91,14 +91,29 @@ def _instruments(report: ReportInput) -> list[Block]:
         shown = _duration(state["period"]) if state.get("period") else MISSING
         rows.append((name, where, channels, shown, absences.get(name, "")))
     columns = ("Instrument", "State", "Channels", "Refresh", "Reason of absence and remedy")
-    return [_texts("Every meter and tracer that was asked for.", columns, tuple(rows))] if rows else []
+    if not rows:
+        return []
+    return [_texts("Every meter and tracer that was asked for.", columns, tuple(rows), _told(report))]
+
+
+def _told(report: ReportInput) -> tuple[str, ...]:
+    """Gather what the instruments said of themselves: modes, totals, filters, averaging, and channels that none could read."""
+    told = Counter(
+        f"{name}: {note}"
+        for header in report.headers
+        for name, state in header.instruments.items()
+        for note in state.get("notes", [])
+    )
+    return tuple(f"{note} ({count} cell{'s' * (count > 1)})" for note, count in sorted(told.items()))
 
 
 def _idle_and_overhead(report: ReportInput) -> list[Block]:
     """Idle power is energy over duration of the idle windows; overhead is what opening and closing a window costs."""
     valid = report.frame[report.frame.invalid == ""].astype({"meter": str, "channel": str})
-    seconds = valid[(valid.phase == "idle") & (valid.quantity == "duration") & (valid.meter == "clock")].value.sum()
-    idle = valid[(valid.phase == "idle") & (valid.quantity == "energy")].groupby(["meter", "channel"])
+    idling = valid[valid.phase == "idle"]
+    clock = idling[(idling.quantity == "duration") & (idling.meter == "clock")]
+    seconds = clock.set_index(["cell", "window"]).value.rename("seconds")
+    idle = idling[idling.quantity == "energy"].join(seconds, on=["cell", "window"]).groupby(["meter", "channel"])
     overhead = (
         valid[(valid.phase == "overhead") & (valid.quantity == "energy")].groupby(["meter", "channel"]).value.mean()
     )
@@ -106,7 +121,8 @@ def _idle_and_overhead(report: ReportInput) -> list[Block]:
     rows = []
     for (meter, channel), rows_of in idle:
         mark = MARKS[combine(*(part for part in WEAKNESS if part in set(rows_of.provenance)))]
-        power = _shown(rows_of.value.sum() / seconds, mark) if seconds else MISSING
+        timed = rows_of[rows_of.seconds > 0]  # a window that a channel was not read in adds no time either
+        power = _shown(timed.value.sum() / timed.seconds.sum(), mark) if len(timed) else MISSING
         cost = _shown(overhead[meter, channel] * 1e3, mark) if (meter, channel) in overhead else MISSING
         rows.append((meter, channel, power, cost))
     blocks: list[Block] = []
@@ -119,7 +135,7 @@ def _idle_and_overhead(report: ReportInput) -> list[Block]:
         )
         blocks.append(
             Table(
-                "Idle power, and the energy of opening and closing a window. Idle power is not subtracted anywhere.",
+                "Idle power, and the energy of opening and closing a window. Idle power is subtracted in net energy only.",
                 columns,
                 tuple(rows),
             )
@@ -212,5 +228,7 @@ def _versions(report: ReportInput) -> list[Block]:
     return blocks
 
 
-def _texts(caption: str, headers: tuple[str, ...], rows: tuple[tuple[str, ...], ...]) -> Table:
-    return Table(caption, tuple(Column(header, number=False) for header in headers), rows)
+def _texts(
+    caption: str, headers: tuple[str, ...], rows: tuple[tuple[str, ...], ...], notes: tuple[str, ...] = ()
+) -> Table:
+    return Table(caption, tuple(Column(header, number=False) for header in headers), rows, notes)
