@@ -12,6 +12,8 @@ from fobench.contracts import FobenchError, Json, Reference
 from fobench.harness import calibration, lock, profile
 
 COLUMNS = ("meter", "channel", "class", "period [s]", "quantum", "idle [W]", "busy [W]", "busy/idle", "lag [s]")
+WIDTH = 120
+"""Characters that the table needs: in fewer, names and numbers would be cut short."""
 
 
 def verb(
@@ -48,7 +50,7 @@ def verb(
     for name, entry in meters.items():
         for channel, known in entry["channels"].items():
             table.add_row(name, channel, *_cells(known))
-    console.print(table)
+    Console(highlight=False, width=max(console.width, WIDTH)).print(table)
     for name, entry in meters.items():
         console.print(f"{name}: one window's start and stop take {entry['read_cost_s']:.3g} s", markup=False)
     console.print(f"Profile: {path} (valid for {profile.MOST_HOURS} h on this machine)", markup=False, soft_wrap=True)

@@ -115,3 +115,11 @@ def test_an_unknown_meter_and_none_at_all_are_errors(calibrate, tmp_path):
 
 def test_a_nonsensical_time_is_refused(calibrate):
     assert calibrate("--seconds", "0", good="Good").exit_code == 2
+
+
+def test_a_narrow_terminal_cuts_no_name_and_no_number_short(calibrate, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "60")
+    output = calibrate(quantised_counter="Quantised").output
+    assert "…" not in output
+    (row,) = (line for line in output.splitlines() if "package-0" in line)
+    assert "quantised_counter" in row
