@@ -30,9 +30,6 @@ class Workshop:
         recipe = job.cell.recipe
         if recipe.device.startswith("cuda") and not torch.cuda.is_available():
             raise FobenchError(f"recipe.device is {recipe.device!r}, but torch sees no CUDA device; use device: cpu")
-        # Before any parallel work, so that its threads inherit it: moments of silent units decay to denormal numbers, which
-        # slow a step of Adam to half its speed after some hundred steps (docs/decisions.md).
-        torch.set_flush_denormal(True)
         torch.set_num_threads(recipe.threads)
         torch.set_default_dtype(getattr(torch, recipe.dtype))
         torch.manual_seed(data.seed_for("global", job.cell.seed))
