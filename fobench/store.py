@@ -128,7 +128,7 @@ class Entry:
         """Parse the rows between header and footer; raises StoreError for a line that is none."""
         try:
             rows: list[dict[str, Json]] = json.loads("[" + ",".join(self.lines) + "]")
-            if any(row.keys() != COLUMNS for row in rows):
+            if any(row.keys() != COLUMNS or not isinstance(row["value"], int | float) for row in rows):
                 raise ValueError("a line between header and footer is no row")
         except (ValueError, AttributeError, RecursionError) as error:
             raise _broken(self.path, error) from error
@@ -145,6 +145,11 @@ def read(path: Path) -> Entry:
         return Entry(path, Header.from_json(header), Status(footer["status"]), footer["reason"], tuple(lines))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OSError, FobenchError) as error:
         raise _broken(path, error) from error
+
+
+def last_line(reason: str) -> str:
+    """Return the last line of the reason of a footer: all that a terminal needs of a traceback."""
+    return reason.strip().rpartition("\n")[2].strip()
 
 
 def _broken(path: Path, error: Exception) -> StoreError:

@@ -174,6 +174,12 @@ def test_readings_of_unknown_quantity_or_provenance_are_refused() -> None:
     assert Reading("energy", 1.0, "measured").provenance is Provenance.MEASURED  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), "1", None])
+def test_a_reading_without_a_finite_number_is_refused(value: float) -> None:
+    with pytest.raises(FobenchError, match=f"energy is {value!r}, expected a finite number"):
+        Reading("energy", value, Provenance.MEASURED)
+
+
 def test_tasks() -> None:
     task = Task("classification", (3, 8, 4), 10)
     assert (task.inputs, task.outputs, task.score) == (96, 10, "error")

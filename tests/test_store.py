@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ from fobench.contracts import (
     Reference,
     Status,
 )
-from fobench.store import ResultStore, StoreError
+from fobench.store import ResultStore, StoreError, last_line
 
 MODEST = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 CELL = Cell(Reference("bp", {"network": []}, "BP"), Reference("digits"), Recipe(), Plan(), 3)
@@ -108,8 +109,23 @@ def test_a_frame_without_results_has_its_columns(tmp_path: Path) -> None:
 
 
 def test_not_a_number_is_never_written(tmp_path: Path) -> None:
+    reading = Reading("energy", 1.0, Provenance.MEASURED)
+    object.__setattr__(reading, "value", float("nan"))
     with ResultStore(tmp_path).writer(CELL) as writer, pytest.raises(ValueError, match="not JSON compliant"):
-        writer.rows(ROWS[0][0], [Reading("energy", float("nan"), Provenance.MEASURED)])
+        writer.rows(ROWS[0][0], [reading])
+
+
+def test_a_value_that_is_no_number_is_a_broken_file(tmp_path: Path) -> None:
+    store = ResultStore(tmp_path)
+    path = write(store)
+    path.write_text(re.sub(r'"value": [^,]+', '"value": "much"', path.read_text()))
+    assert store.frame().empty
+    assert "is not a whole result file" in store.problems[0]
+
+
+def test_the_last_line_of_a_reason() -> None:
+    assert last_line("Traceback:\n  in f\nValueError: x \n") == "ValueError: x"
+    assert last_line(" \n ") == ""
 
 
 def test_the_final_name_appears_with_the_footer(tmp_path: Path) -> None:

@@ -43,6 +43,15 @@ def main() -> None:
     except FobenchError as error:
         print(f"fobench: {error}", file=sys.stderr)
         sys.exit(2)
-    except KeyboardInterrupt:
+    except OSError as error:
+        print(
+            f"fobench: {error}; check that the place exists, is writable and has space; finished cells are kept",
+            file=sys.stderr,
+        )
+        sys.exit(2)
+    except (KeyboardInterrupt, SystemExit) as end:
+        # newer versions of typer turn an interrupt into exit code 130 without a word
+        if isinstance(end, SystemExit) and end.code != 130:
+            raise
         print("fobench: interrupted; finished cells are kept, the next run resumes", file=sys.stderr)
         sys.exit(130)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -79,12 +80,14 @@ def _work(order: Order, rerun_unstable: bool) -> bool:
 
 def _shown(outcomes: Iterator[Outcome], total: int) -> Iterator[Outcome]:
     """Print one line per cell, between windows only: nothing runs in this process while a worker measures."""
+    from fobench.store import last_line
+
     spent = 0.0
     for done, outcome in enumerate(outcomes, start=1):
         spent += outcome.seconds
         left = _duration(spent / done * (total - done))
         cell = outcome.cell
-        reason = f": {outcome.reason.strip().splitlines()[-1]}" if outcome.reason else ""
+        reason = f": {last_line(outcome.reason)}" if outcome.reason else ""
         line = f"[{done}/{total}] {cell.label} on {cell.dataset.name}, seed {cell.seed}: {outcome.status}{reason}"
         timing = f" ({outcome.seconds:.0f} s" + (f", about {left} left)" if done < total else ")")
         console.print(line + timing, soft_wrap=True, markup=False)
@@ -103,13 +106,14 @@ def _duration(seconds: float) -> str:
 
 def _advise(outcomes: list[Outcome], order: Order) -> None:
     """Sum up; say of failed cells where their output is, and of unstable ones what to do."""
+    from fobench.contracts import Status
     from fobench.harness.runner import unstable
 
     counts = Counter(outcome.status for outcome in outcomes)
     if outcomes:
         console.print("finished: " + ", ".join(f"{number} {status}" for status, number in counts.items()))
     for outcome in outcomes:
-        if outcome.reason:
+        if outcome.status != Status.DONE:
             log = order.store.path(outcome.cell).with_suffix(".log")
             console.print(f"failed: see {log}; --retry-failed tries again", soft_wrap=True, markup=False)
     doubtful = unstable(order)
@@ -123,8 +127,9 @@ def _advise(outcomes: list[Outcome], order: Order) -> None:
 def _report(order: Order, wanted: bool) -> None:
     if not wanted:
         console.print(
-            f"next: fobench report {order.suite.name} --results {order.results} --machine {order.machine}",
+            f"next: fobench report {order.suite.name} --results {quote(str(order.results))} --machine {quote(order.machine)}",
             soft_wrap=True,
+            markup=False,
         )
         return
     from fobench.report.build import build

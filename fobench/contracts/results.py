@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ from fobench.contracts.vocabulary import SCHEMA_VERSION, UNITS, FobenchError, Js
 
 @dataclass(frozen=True)
 class Reading:
-    """One value of one quantity; the unit follows from the quantity, a wrong one is refused."""
+    """One value of one quantity, a finite number; the unit follows from the quantity, a wrong one is refused."""
 
     quantity: str
     value: float
@@ -23,6 +24,10 @@ class Reading:
     def __post_init__(self) -> None:
         if self.quantity not in UNITS:
             raise FobenchError(f"unknown quantity {self.quantity!r}; expected one of {', '.join(UNITS)}")
+        if not isinstance(self.value, int | float) or not math.isfinite(self.value):
+            raise FobenchError(
+                f"{self.quantity} is {self.value!r}, expected a finite number; leave out what is not measured"
+            )
         unit = UNITS[self.quantity]
         if self.unit not in ("", unit):
             raise FobenchError(f"{self.quantity} in {self.unit!r}; fobench stores it in {unit!r}: convert the value")

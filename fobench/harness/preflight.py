@@ -11,12 +11,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
+from contextlib import redirect_stdout
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from fobench import networks, plugins
 from fobench.contracts import Cell, FobenchError, Json, Reference, Selective, Suite, Task
 from fobench.harness.launcher import ALLOCATOR_VARIABLES
+from fobench.store import last_line
 
 
 @dataclass
@@ -46,7 +48,7 @@ def preflight(suite: Suite, data: Path, require_real: bool) -> Findings:
         env={**os.environ, **tracing},
     )
     if child.returncode != 0:
-        raise FobenchError(f"the preflight could not run: {child.stderr.strip().splitlines()[-1:] or child.returncode}")
+        raise FobenchError(f"the preflight could not run: {last_line(child.stderr) or f'exit code {child.returncode}'}")
     return Findings(**json.loads(child.stdout))
 
 
@@ -87,8 +89,8 @@ def _inspect_dataset(
         dataset = plugins.create(reference, "datasets", base)
         task: Task = dataset.task
         reason = dataset.missing(data)
-    except FobenchError as error:
-        findings.problems.append(f"dataset {reference.name}: {error}")
+    except Exception as error:
+        findings.problems.append(f"dataset {reference.name}: {_told(error)}")
         return None
     if reason and require_real:
         findings.problems.append(f"dataset {reference.name}: {reason}")
@@ -104,26 +106,32 @@ def _problem_of_learner(reference: Reference, task: Task, base: Path) -> str | N
         learner = plugins.create(reference, "learners", base)
         networks.layers(learner.network, task)
         return learner.refuses(task) if isinstance(learner, Selective) else None
-    except FobenchError as error:
-        return str(error)
+    except Exception as error:
+        return _told(error)
 
 
 def _inspect_instrument(reference: Reference, group: str, base: Path, findings: Findings) -> None:
     kind = group.rstrip("s")
     try:
         reason = plugins.create(reference, group, base).unavailable()
-    except FobenchError as error:
-        findings.problems.append(f"{kind} {reference.name}: {error}")
+    except Exception as error:
+        findings.problems.append(f"{kind} {reference.name}: {_told(error)}")
         return
     if reason:
         findings.notes.append(f"{kind} {reference.name} is absent: {reason}")
+
+
+def _told(error: Exception) -> str:
+    """Say what a plug-in raised; its kind too where it is not one of fobench's own."""
+    return str(error) if isinstance(error, FobenchError) else f"{type(error).__name__}: {error}"
 
 
 def main() -> None:
     """Answer the request on standard input."""
     request: dict[str, Json] = json.load(sys.stdin)
     cells = [Cell.from_json(cell) for cell in request["cells"]]
-    findings = inspect(cells, Path(request["base"]), Path(request["data"]), request["require_real"])
+    with redirect_stdout(sys.stderr):  # plug-ins may print; standard output is the answer's alone
+        findings = inspect(cells, Path(request["base"]), Path(request["data"]), request["require_real"])
     json.dump(asdict(findings), sys.stdout)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from fobench import plugins
 from fobench.contracts import Cell, Origin, Part, Status, Suite
-from fobench.store import Entry, ResultStore, StoreError
+from fobench.store import Entry, ResultStore, StoreError, last_line
 
 
 class State(StrEnum):
@@ -47,7 +47,7 @@ def _standing(cell: Cell, store: ResultStore, base: Path, real: bool) -> Standin
             return Standing(cell, State.PENDING, str(error))
     for entry in found:
         if entry is not None and entry.status != Status.DONE:
-            return Standing(cell, State.FAILED, f"{entry.status}: {entry.reason.strip().splitlines()[-1]}")
+            return Standing(cell, State.FAILED, f"{entry.status}: {last_line(entry.reason)}")
     finished = [entry for entry in found if entry is not None]
     if len(finished) < len(found):
         return Standing(cell, State.PENDING)

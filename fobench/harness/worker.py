@@ -36,10 +36,10 @@ def _finish(job: Job, writer: Writer) -> int:
             from fobench.harness.measure import measure as work
         work(job, writer)
     except Exception as error:
-        reason = str(error) if isinstance(error, FobenchError) else traceback.format_exc()
+        said = str(error).strip() if isinstance(error, FobenchError) else ""
         if not writer.has_header:
             writer.header(Header(job.part, job.cell, job.suite, job.machine, versions=versions()))
-        writer.footer(Status.FAILED, reason)
+        writer.footer(Status.FAILED, said or traceback.format_exc())
         traceback.print_exc()
         return 1
     writer.footer(Status.DONE)

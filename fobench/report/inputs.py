@@ -12,7 +12,7 @@ import pandas as pd
 from fobench.contracts import FobenchError, Header, Part, Status
 from fobench.report import derive
 from fobench.report.provenance import ORIGIN_MARKS
-from fobench.store import Entry, ResultStore
+from fobench.store import Entry, ResultStore, last_line
 
 
 class ReportError(FobenchError):
@@ -99,7 +99,7 @@ def read(folder: Path, machine: str | None = None) -> ReportInput:
     kept = tuple(_newest(here))
     if all(entry.status != Status.DONE for entry in kept):
         raise ReportError(
-            f"none of the {len(kept)} result files in {folder} is done, the first {last_line(kept[0])!r}; "
+            f"none of the {len(kept)} result files in {folder} is done, the first {ending(kept[0])!r}; "
             "mend the cause and run the suite with --retry-failed"
         )
     names = _names(kept)
@@ -107,10 +107,10 @@ def read(folder: Path, machine: str | None = None) -> ReportInput:
     return ReportInput(suite, chosen, folder, frame, kept, names, tuple(store.problems), len(here) - len(kept))
 
 
-def last_line(entry: Entry) -> str:
+def ending(entry: Entry) -> str:
     """Return how a cell ended: its status and the last line of its reason."""
-    lines = entry.reason.strip().splitlines()
-    return f"{entry.status}: {lines[-1].strip()}" if lines else str(entry.status)
+    reason = last_line(entry.reason)
+    return f"{entry.status}: {reason}" if reason else str(entry.status)
 
 
 def _machine(machines: set[str], asked: str | None, folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -128,3 +129,39 @@ def test_an_unknown_suite_file_is_one_sentence(folder: Path) -> None:
     assert missing.returncode == 2
     assert missing.stderr.count("\n") <= 2
     assert "nothing.yaml" in missing.stderr
+
+
+def test_a_learner_that_says_nothing_fails_and_the_others_go_on(folder: Path) -> None:
+    with (folder / "toys.py").open("a") as file:
+        file.write(
+            "\n\n@dataclass\nclass Mute(Toy):\n    def setup(self, task, generator, device):\n"
+            "        raise TracerError('  ')\n"
+        )
+    mute = "  - {target: 'toys.py:Mute', label: mute, network: []}\n"
+    (folder / "suite.yaml").write_text(SUITE.replace("blocks: 2", "blocks: 1") + mute)
+    run = fobench(*RUN, "--results", "my results")
+    assert run.returncode == 1
+    assert "mute on blobs, seed 0: failed: fobench.contracts.protocols.TracerError" in run.stdout
+    assert "toy on blobs, seed 0: done" in run.stdout
+    assert "--results 'my results'" in run.stdout
+    assert "Traceback" not in run.stdout + run.stderr
+
+
+def test_results_that_cannot_be_written_are_one_sentence(folder: Path) -> None:
+    (folder / "results").touch()
+    run = fobench(*RUN)
+    assert run.returncode == 2
+    assert "Not a directory" in run.stderr
+    assert "Traceback" not in run.stderr
+
+
+def test_an_interrupt_says_that_the_next_run_resumes(folder: Path) -> None:
+    (folder / "suite.yaml").write_text(SUITE.replace("idle_s: 0.05", "idle_s: 60"))
+    command = [sys.executable, "-c", "from fobench.cli.main import main; main()", *RUN]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        assert "2 pending" in run.stdout.readline()
+        run.send_signal(signal.SIGINT)
+        _, errors = run.communicate()
+    assert run.returncode == 130
+    assert errors.endswith("fobench: interrupted; finished cells are kept, the next run resumes\n")

@@ -49,3 +49,20 @@ def test_every_problem_is_listed_once(tmp_path: Path) -> None:
     for word in ("unknown dataset 'blob'", "no blobs.txt", "clock has no argument 'speed'", "did you mean 'macs'?"):
         assert word in rest
     assert "meter sensor is absent: unplugged" in findings.notes
+
+
+def test_plug_ins_that_raise_anything_are_problems_by_name_and_what_they_print_is_ignored(
+    make_order, tmp_path: Path
+) -> None:
+    (tmp_path / "rude.py").write_text(
+        (HERE / "toys.py").read_text() + "\nprint('hello')\n\n\nclass Rude:\n"
+        "    def __init__(self):\n        self.x = 1\n\n"
+        "    def unavailable(self):\n        raise OSError('no sensor')\n"
+    )
+    plan = replace(FAST, meters=(Reference("rude.py:Rude", {}, "rude"),), tracers=("rude.py:Rude",))
+    suite = replace(make_order(toy_cell(plan=plan)).suite, base=str(tmp_path))
+    (tmp_path / "toys.py").write_bytes((HERE / "toys.py").read_bytes())
+    assert preflight(suite, tmp_path, require_real=False).problems == [
+        "meter rude: OSError: no sensor",
+        "tracer rude.py:Rude: OSError: no sensor",
+    ]

@@ -14,9 +14,12 @@ from fobench.harness.runner import Order
 from fobench.harness.states import State, standings
 
 HERE = Path(__file__).parent
+WHY = "line one\nValueError: last line"
 
 
-def finish(order: Order, cell: Cell, status: Status = Status.DONE, origin: Origin = Origin.REAL) -> None:
+def finish(
+    order: Order, cell: Cell, status: Status = Status.DONE, origin: Origin = Origin.REAL, reason: str = WHY
+) -> None:
     base = Path(order.suite.base)
     sources = {
         "learner": plugins.source_hash(cell.learner.target, "learners", base),
@@ -25,7 +28,7 @@ def finish(order: Order, cell: Cell, status: Status = Status.DONE, origin: Origi
     for part in Part:
         with order.store.writer(cell, part) as writer:
             writer.header(Header(part, cell, "test", "here", sources=sources, origin=origin))
-            writer.footer(status if part == Part.MEASURE else Status.DONE, "line one\nValueError: last line")
+            writer.footer(status if part == Part.MEASURE else Status.DONE, reason)
 
 
 def states(order: Order, real: tuple[str, ...] = ()) -> list[State]:
@@ -48,6 +51,12 @@ def test_failed_cells_say_why_in_one_line(make_order) -> None:
     finish(order, toy_cell(), Status.FAILED)
     (standing,) = standings(order.suite, order.store)
     assert (standing.state, standing.reason) == (State.FAILED, "failed: ValueError: last line")
+
+
+def test_a_failed_cell_without_a_reason_is_still_failed(make_order) -> None:
+    order = make_order(toy_cell())
+    finish(order, toy_cell(), Status.FAILED, reason=" \n")
+    assert states(order) == [State.FAILED]
 
 
 def test_an_edited_learner_or_anything_it_imports_is_stale(make_order, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from fobench.contracts import Json
 from fobench.report import numbers
 from fobench.report.document import Block, Column, Heading, Note, Prose, Table, Value
-from fobench.report.inputs import ReportInput, last_line
+from fobench.report.inputs import ReportInput, ending
 from fobench.report.provenance import MARKS, WEAKNESS, combine
 from fobench.report.sections.operations import operations
 from fobench.report.tables import MISSING
@@ -58,7 +58,7 @@ def _failed(report: ReportInput) -> list[Block]:
             report.dataset(entry.header),
             str(entry.header.cell.seed),
             str(entry.header.part),
-            last_line(entry),
+            ending(entry),
         )
         for entry in report.failed
     )
