@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 
 from fobench.contracts.vocabulary import SCHEMA_VERSION, FobenchError, Json
 
@@ -92,12 +93,12 @@ class Cell:
         """What tables call the learner of this cell."""
         return self.learner.name
 
-    @property
+    @cached_property
     def id(self) -> str:
         """Name of this cell by content: sixteen hexadecimal digits."""
         return _digest(self.as_json())
 
-    @property
+    @cached_property
     def trace_id(self) -> str:
         """The id without the seed: exact rows do not depend on it, so one trace serves all seeds."""
         return _digest({**self.as_json(), "seed": None})
