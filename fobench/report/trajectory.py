@@ -25,21 +25,20 @@ def trajectories(report: ReportInput, meter: str) -> dict[tuple[str, str, int], 
     A meter `A + B` is the sum of two. The last point is the final score, at the energy of the whole training.
     """
     scores = report.frame[(report.frame.quantity == "error") & (report.frame.channel == "test")]
-    windows = _windows(report.frame, meter)
+    by_scores, by_windows = _by_process(scores), _by_process(_windows(report.frame, meter))
     found = {}
     for (label, dataset), energy in lookup(report, Measure("", "energy", "train", "J", meter=meter)).items():
         blocks = () if energy.partial else energy.values
         for block in blocks:
-            if block is not None:
-                rows = _of(scores, label, dataset, block)
-                made = _trajectory(rows, _of(windows, label, dataset, block), energy.values[block])
-                if made.errors:
-                    found[label, dataset, block] = made
+            key = (label, dataset, block)
+            if block is not None and key in by_scores and key in by_windows:
+                found[key] = _trajectory(by_scores[key], by_windows[key], energy.values[block])
     return found
 
 
-def _of(rows: pd.DataFrame, label: str, dataset: str, seed: int) -> pd.DataFrame:
-    return rows[(rows.label == label) & (rows.dataset == dataset) & (rows.seed == seed)]
+def _by_process(rows: pd.DataFrame) -> dict[tuple[str, str, int], pd.DataFrame]:
+    """Return the rows of each measuring process by label, data set and seed, in one pass."""
+    return dict(iter(rows.groupby(["label", "dataset", "seed"], observed=True)))
 
 
 def _windows(frame: pd.DataFrame, meter: str) -> pd.DataFrame:

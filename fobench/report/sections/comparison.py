@@ -77,12 +77,12 @@ def measures(report: ReportInput) -> dict[str, Measure]:
 
 def twins(report: ReportInput, dataset: str) -> list[tuple[str, str]]:
     """Return the A/A arm of a data set: pairs of labels whose learner, arguments and recipe are the same."""
+    headers = (header for header in report.headers if header.part == Part.MEASURE and report.dataset(header) == dataset)
     same: dict[str, set[str]] = {}
-    for header in report.headers:
-        if header.part == Part.MEASURE and report.dataset(header) == dataset:
-            cell = header.cell.as_json()
-            key = json.dumps([cell["learner"]["target"], cell["learner"]["arguments"], cell["recipe"]], sort_keys=True)
-            same.setdefault(key, set()).add(header.cell.label)
+    for label, cell in {header.cell.label: header.cell for header in headers}.items():
+        plain = cell.as_json()
+        key = json.dumps([plain["learner"]["target"], plain["learner"]["arguments"], plain["recipe"]], sort_keys=True)
+        same.setdefault(key, set()).add(label)
     return [pair for labels in same.values() for pair in combinations(sorted(labels), 2)]
 
 
