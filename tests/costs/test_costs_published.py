@@ -115,7 +115,10 @@ def test_the_slips_move_what_the_table_says_and_nothing_else() -> None:
 
 
 KINDS = {
-    **{"depth": "depthwise", "conv2d": "conv", "eltwise": "add", "fc": "dense"},
+    "depth": "depthwise",
+    "conv2d": "conv",
+    "eltwise": "add",
+    "fc": "dense",
     **dict.fromkeys(("non-linearity", "non_linearity", "nonlin"), "softmax"),
 }
 """The sheet's own words."""
