@@ -47,6 +47,8 @@ def read(path: Path) -> NetworkFile:
     for key in document.value:
         if key not in KEYS:
             document.problem((key,), f"a network file has no {key!r}; {nearest(key, list(KEYS))}", at_key=True)
+    if document.problems:
+        raise NetworkFileError(path, document.problems)
     name, task = _name(document, path), _task(document)
     if "layers" not in document.value:
         document.problem((), "a network file needs layers")

@@ -138,7 +138,7 @@ def test_a_projection_by_hand() -> None:
     hours, energy = whole_training(found, epochs=36, samples=100)
     assert hours == Estimate(pytest.approx(0.02), "h", pytest.approx(0.01), pytest.approx(0.04))
     assert energy == Estimate(pytest.approx(5e-4), "Wh", pytest.approx(1e-4), pytest.approx(1e-3))
-    days = battery_days(found.energy, samples_per_day=1000, battery_wh=1)
+    days = battery_days(found.energy, samples_per_day=1e6, battery_wh=1)
     assert (days.low, days.value, days.high) == pytest.approx((3.6, 7.2, 36))
     assert {found.latency.provenance, found.energy.provenance, days.provenance} == {Provenance.ESTIMATED}
 

@@ -69,7 +69,7 @@ def test_a_named_network_and_a_reconstruction(tmp_path: Path) -> None:
         (HEAD + "  - {kind: conv, channels: 2}\n  - {kind: add, source: -1}\n", "5:5: layer 1: add of shapes"),
         (HEAD + "  - {kind: conv, channels: 2, kernel: 9}\n", "4:5: layer 0: a window of (9, 9) does not fit"),
         (HEAD + "  - 7\n  - {kind: pool}\n", "5:5: layer 1: pool needs a map"),
-        (HEAD + "  - &a [*a]\n", "4:9: an alias that contains itself"),
+        (HEAD + "  - &a [*a]\n", "4:5: an alias that contains itself"),
     ],
 )
 def test_a_malformed_file_is_one_error_with_its_line(tmp_path: Path, text: str, expected: str) -> None:
