@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from math import prod
 
 from fobench import networks
-from fobench.contracts import FobenchError, Task
+from fobench.contracts import Task
 from fobench.costs import slips as sheet_slips
+from fobench.costs.program import CostError
 from fobench.costs.sheet import Operator, Sheet
 
 RULES = ("bp", "ff", "pepita", "mempepita")
@@ -44,7 +45,7 @@ BUDGETS: Mapping[str, tuple[int, int]] = {
 """Epochs and samples of the sheet's whole training."""
 
 
-class PublishedError(FobenchError):
+class PublishedError(CostError):
     """A rule or a slip that the published accounting does not have."""
 
 

@@ -1,0 +1,83 @@
+"""A static arena: where each buffer of a step lies in one block of memory, planned before anything runs.
+
+Two buffers that live at the same moment must not overlap; the planner gives offsets, the peak that they need, and the lower
+bound that no plan can beat, the largest sum of bytes that live at once. Best fit: buffers in a fixed order, each into the
+smallest gap that holds it for all of its life. Of three orders (largest first, longest first, oldest first) the best counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any
+
+from fobench.costs.program import Lifetime
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A buffer's life and the first byte of its place."""
+
+    life: Lifetime
+    offset: int
+
+    @property
+    def end(self) -> int:
+        """The first byte after it."""
+        return self.offset + self.life.bytes
+
+
+@dataclass(frozen=True)
+class Arena:
+    """Every buffer of a step with its place; `bound` is the largest sum of bytes that live at once."""
+
+    placements: tuple[Placement, ...]
+    bound: int
+
+    @property
+    def peak(self) -> int:
+        """Bytes of the block."""
+        return max((placement.end for placement in self.placements), default=0)
+
+
+ORDERS: tuple[Callable[[Lifetime], Any], ...] = (
+    lambda life: (-life.bytes, life.first),
+    lambda life: (life.first - life.last, -life.bytes),
+    lambda life: (life.first, -life.bytes),
+)
+
+
+def plan(lives: Sequence[Lifetime]) -> Arena:
+    """Return the best of three best-fit plans."""
+    plans = [Arena(tuple(_placed(sorted(lives, key=order))), largest_sum(lives)) for order in ORDERS]
+    return min(plans, key=lambda arena: arena.peak)
+
+
+def largest_sum(lives: Sequence[Lifetime]) -> int:
+    """Return the largest sum of bytes that live at once."""
+    changes = [0] * (max((life.last for life in lives), default=0) + 2)
+    for life in lives:
+        changes[life.first] += life.bytes
+        changes[life.last + 1] -= life.bytes
+    return max(accumulate(changes))
+
+
+def _placed(lives: Sequence[Lifetime]) -> list[Placement]:
+    placed: list[Placement] = []
+    for life in lives:
+        beside = [item for item in placed if item.life.first <= life.last and life.first <= item.life.last]
+        placed.append(Placement(life, _best_gap(life.bytes, sorted(beside, key=lambda item: item.offset))))
+    return placed
+
+
+def _best_gap(size: int, beside: Sequence[Placement]) -> int:
+    """Return the offset of the smallest gap between placed neighbours that holds `size`, or the end of the last."""
+    best: tuple[int, int] | None = None
+    end = 0
+    for item in beside:
+        gap = item.offset - end
+        if gap >= size and (best is None or gap < best[0]):
+            best = (gap, end)
+        end = max(end, item.end)
+    return end if best is None else best[1]
