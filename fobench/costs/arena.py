@@ -49,9 +49,17 @@ ORDERS: tuple[Callable[[Lifetime], Any], ...] = (
 
 
 def plan(lives: Sequence[Lifetime]) -> Arena:
-    """Return the best of three best-fit plans."""
-    plans = [Arena(tuple(_placed(sorted(lives, key=order))), largest_sum(lives)) for order in ORDERS]
-    return min(plans, key=lambda arena: arena.peak)
+    """Return the best of the best-fit plans; the first that reaches the bound ends the search."""
+    bound = largest_sum(lives)
+    best: Arena | None = None
+    for order in ORDERS:
+        arena = Arena(tuple(_placed(sorted(lives, key=order))), bound)
+        if best is None or arena.peak < best.peak:
+            best = arena
+        if best.peak == bound:
+            break
+    assert best is not None
+    return best
 
 
 def largest_sum(lives: Sequence[Lifetime]) -> int:
@@ -65,19 +73,23 @@ def largest_sum(lives: Sequence[Lifetime]) -> int:
 
 def _placed(lives: Sequence[Lifetime]) -> list[Placement]:
     placed: list[Placement] = []
+    taken: list[tuple[int, int, int, int]] = []
     for life in lives:
-        beside = [item for item in placed if item.life.first <= life.last and life.first <= item.life.last]
-        placed.append(Placement(life, _best_gap(life.bytes, sorted(beside, key=lambda item: item.offset))))
+        first, last = life.first, life.last
+        beside = sorted((offset, end) for offset, end, born, died in taken if born <= last and first <= died)
+        offset = _best_gap(life.bytes, beside)
+        placed.append(Placement(life, offset))
+        taken.append((offset, offset + life.bytes, first, last))
     return placed
 
 
-def _best_gap(size: int, beside: Sequence[Placement]) -> int:
-    """Return the offset of the smallest gap between placed neighbours that holds `size`, or the end of the last."""
+def _best_gap(size: int, beside: Sequence[tuple[int, int]]) -> int:
+    """Return the offset of the smallest gap between the neighbours' places that holds `size`, or the end of the last."""
     best: tuple[int, int] | None = None
     end = 0
-    for item in beside:
-        gap = item.offset - end
+    for offset, after in beside:
+        gap = offset - end
         if gap >= size and (best is None or gap < best[0]):
             best = (gap, end)
-        end = max(end, item.end)
+        end = max(end, after)
     return end if best is None else best[1]
