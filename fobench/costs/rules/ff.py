@@ -11,7 +11,7 @@ on and are not scored. The flavour with mean squares and a fixed threshold costs
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from fobench.contracts import Role, Task
@@ -42,7 +42,7 @@ def program(
     if inference == "one-pass":
         _one_pass(writer, scored)
     else:
-        _multi_pass(writer, scored)
+        multi_pass(writer, scored)
     return writer.program("ff")
 
 
@@ -114,13 +114,15 @@ def _overlay(writer: Writer, phase: Phase) -> str:
     return rows
 
 
-def _multi_pass(writer: Writer, scored: tuple[Node, ...]) -> None:
-    """Score every label (a reconstruction: the sample itself) by the sum of goodness."""
+def multi_pass(writer: Writer, scored: tuple[Node, ...], reach: Mapping[str, float] | None = None) -> None:
+    """Score every label (a reconstruction: the sample itself) by the sum of goodness; `reach` is the share per node."""
     phase, labels = writer.infer, max(writer.task.classes, 1)
     scores = phase.value("scores", BufferRole.OUTPUT, labels)
-    phase.rows, phase.repeats = (1, labels) if writer.setting.apart else (labels, 1)
+    phase.rows, repeats = (1, labels) if writer.setting.apart else (labels, 1)
+    phase.repeats = repeats
     normalised = Normalised(Pass(phase, first=_overlay(writer, phase)))
     for node in writer.graph.nodes[: writer.graph.nodes.index(scored[-1]) + 1]:
+        phase.repeats = repeats * (reach[node.name] if reach else 1)
         Z = normalised.forward(node)
         if node in scored:
             phase.each(f"scores += |{Z}|^2", (Z, scores), scores, node.units)
@@ -129,15 +131,18 @@ def _multi_pass(writer: Writer, scored: tuple[Node, ...]) -> None:
 # --- the head of one-pass inference -----------------------------------------------------------------------------------
 
 
-def neutral(writer: Writer, phase: Phase, role: Role) -> Iterator[tuple[Node, str]]:
-    """Pass the sample with a neutral label up, and yield each node with weights and its normalised map."""
+def neutral(
+    writer: Writer, phase: Phase, role: Role, normalise: bool = True, reach: Mapping[str, float] | None = None
+) -> Iterator[tuple[Node, str]]:
+    """Pass the sample with a neutral label up, and yield each node with weights and its map, normalised or as it is."""
     first = phase.value("Z0^n", BufferRole.ACTIVATION, writer.task.inputs)
     phase.each("Z0^n = x with 1/C", (INPUT,), first)
     normalised = Normalised(Pass(phase, "^n", role, first=first))
     for node in writer.graph.nodes:
-        normalised.forward(node)
+        phase.repeats = reach[node.name] if reach else 1
+        Z = normalised.forward(node)
         if node.weighted:
-            yield node, normalised.before(node.name, node.units)
+            yield node, normalised.before(node.name, node.units) if normalise else Z
 
 
 def _head_step(writer: Writer, scored: tuple[Node, ...]) -> None:
