@@ -30,7 +30,12 @@ class Setting:
     @property
     def states(self) -> tuple[str, ...]:
         """Prefixes of the optimizer's buffers; CostError for an unknown optimizer."""
-        name = self.optimizer if isinstance(self.optimizer, str) else self.optimizer.get("name")
+        name = self.optimizer if isinstance(self.optimizer, str) else str(self.optimizer.get("name"))
         if name not in STATES:
             raise CostError(f"unknown optimizer {name!r}; expected one of {', '.join(STATES)}")
         return STATES[name]
+
+
+PLAIN = Setting()
+UNBIASED = Setting(bias=False)
+"""The rule is published without biases."""

@@ -104,6 +104,13 @@ def _slid(record: Record, shape: tuple[int, ...], number: int) -> tuple[int, ...
     if len(shape) != 3:
         raise NetworkError(f"{record['kind']} needs a map (channels, rows, columns), found shape {shape}", number)
     kernel, stride, padding = pair(record["kernel"]), strides(record), sides(record, shape)
+    if record["kind"] == "pool" and (
+        padding[::2] != padding[1::2] or any(2 * padding[2 * i] > kernel[i] for i in (0, 1))
+    ):
+        raise NetworkError(
+            f"a pool pads alike on both sides, by half its kernel at most; found {padding} (top, bottom, left, right)",
+            number,
+        )
     sizes = [(shape[i + 1] + sum(padding[2 * i : 2 * i + 2]) - kernel[i]) // stride[i] + 1 for i in (0, 1)]
     if min(sizes) < 1:
         raise NetworkError(f"a window of {kernel} does not fit a map of {shape[1:]}", number)
