@@ -44,12 +44,12 @@ def complete_lines(program: Program, batch: int, format: Format, phase: Phase) -
     alive = step.live(step.lifetimes(batch, format))
     peak = max(alive, default=0)
     yield f"complete accounting, {'training step' if phase is Phase.TRAIN else 'inference'} (analytical): {format}, batch {batch}"
-    rows = [["", "operation", "role", "MACs / sample", "live B"]]
+    rows = [["", "operation", "role", "MACs / sample", "B beside what stays"]]
     for number, (op, live) in enumerate(zip(step.ops, alive, strict=True)):
         macs = count(op.macs) if op.macs else ""
         mark = " <- peak" if live == peak else ""
         rows.append([str(number), op.name, str(op.role or "elementwise"), macs, count(live) + mark])
-    yield from table([[row[0], row[1], row[2], row[3], row[4]] for row in rows], left=(1, 2, 4))
+    yield from table(rows, left=(1, 2, 4))
 
 
 def role_lines(program: Program, phase: Phase, need: Need) -> Iterator[str]:
@@ -57,7 +57,7 @@ def role_lines(program: Program, phase: Phase, need: Need) -> Iterator[str]:
     macs = program.macs(phase)
     rows = [["MACs / sample by role", ""], *([f"  {role}", count(value)] for role, value in macs.items())]
     rows.append(["  total", count(sum(macs.values()))])
-    rows.append(["bytes by role at the peak", ""])
+    rows.append(["bytes by role at the peak (a chip that goes on learning keeps all that stays between steps)", ""])
     rows += [[f"  {role}", count(value)] for role, value in need.roles.items() if value]
     rows.append(["  total alive (no plan can need less)", count(need.bound)])
     rows.append(["  RAM as planned (arena and what stays)", count(need.ram)])

@@ -65,7 +65,9 @@ def _print_all(found: Target, choices: list[Choice], room: Room) -> bool:
     from fobench.cli.text import table
     from fobench.costs.fit import largest_batch, need
 
-    fitting, failing, refused = [["rule", "RAM B", "largest batch", "bytes by role at the peak"]], [], []
+    fitting: list[tuple[int, list[str]]] = []
+    failing: list[tuple[Choice, Need]] = []
+    refused: list[str] = []
     for choice in choices:
         try:
             program = choice.program(found.network, found.task)
@@ -75,20 +77,21 @@ def _print_all(found: Target, choices: list[Choice], room: Room) -> bool:
         wanted = need(program, choice.batch, choice.format)
         if room.holds(wanted):
             batch = largest_batch(program, choice.format, room)
-            fitting.append([choice.rule, f"{wanted.ram:,}", f"{batch:,}", _roles(wanted)])
+            fitting.append((wanted.ram, [choice.rule, f"{wanted.ram:,}", f"{batch:,}", _roles(wanted)]))
         else:
             failing.append((choice, wanted))
-    print("fits:" if len(fitting) > 1 else "nothing fits")
-    for line in table(fitting, left=(0, 3)) if len(fitting) > 1 else ():
+    print("fits, smallest first:" if fitting else "nothing fits")
+    rows = [["rule", "RAM B", "largest batch", "bytes by role at the peak"], *(row for _, row in sorted(fitting))]
+    for line in table(rows, left=(0, 3)) if fitting else ():
         print(line)
     for line in (*_failing_lines(found, failing, room), *(("does not apply:", *refused) if refused else ())):
         print(line)
-    return len(fitting) > 1
+    return bool(fitting)
 
 
 def _failing_lines(found: Target, failing: list[tuple[Choice, Need]], room: Room) -> Iterator[str]:
     """Yield what does not fit, nearest first, each with what would make it fit."""
-    from fobench.costs.fit import combined, need, remedy
+    from fobench.costs.fit import changes, combined, need, remedy
     from fobench.plugins import installed
 
     if failing:
@@ -97,13 +100,13 @@ def _failing_lines(found: Target, failing: list[tuple[Choice, Need]], room: Room
         over = wanted.ram - room.ram
         much = f"{over:,} B of RAM too much" if over > 0 else f"{wanted.flash:,} B do not fit the flash"
         yield f"  {choice.rule}: {wanted.ram:,} B, {much} ({_roles(wanted)})"
-        found_changes = remedy(choice, found.network, found.task, room, tuple(installed("costs")))
-        if not found_changes:
-            yield "    no change of batch, format, F or recomputation makes it fit"
-            continue
-        after = combined(choice, [change.choice for change in found_changes])
-        fits = need(after.program(found.network, found.task), after.batch, after.format)
-        yield f"    fits with: {' and '.join(change.text for change in found_changes)} -> {fits.ram:,} B"
+        rules = tuple(installed("costs"))
+        made = remedy(choice, found.network, found.task, room, rules)
+        all_changes = list(changes(choice, found.network, found.task, rules))
+        after = combined(choice, [change.choice for change in made or all_changes])
+        ram = need(after.program(found.network, found.task), after.batch, after.format).ram
+        text = " and ".join(change.text for change in made or all_changes) or "nothing to change"
+        yield f"    fits with: {text} -> {ram:,} B" if made else f"    not even with: {text} -> {ram:,} B"
 
 
 def _roles(wanted: Need) -> str:
