@@ -10,7 +10,21 @@ import typer
 from fobench import __version__
 from fobench.contracts import FobenchError
 
-VERBS = ("run", "check", "report", "status", "list", "doctor", "calibrate", "overhead", "data", "export", "cost", "fit")
+VERBS = (
+    "run",
+    "check",
+    "report",
+    "status",
+    "list",
+    "doctor",
+    "calibrate",
+    "overhead",
+    "data",
+    "export",
+    "compare",
+    "cost",
+    "fit",
+)
 """Each verb is a file of this room with a function (or, for `data`, a Typer group) called `verb`."""
 
 
