@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "costs": {"contracts", "networks", "plugins", "documents"},
     "suite": {"contracts", "plugins", "networks", "documents"},
     "harness": {"contracts", "plugins", "store", "networks"},
-    "report": {"contracts", "store", "plugins"},
+    "report": {"contracts", "store", "plugins", "costs", "networks"},
     "testing": {"contracts", "plugins", "networks"},
     "cli": ANYTHING_BUT_TORCH | {"__init__"},
 }

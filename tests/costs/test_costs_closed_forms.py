@@ -27,9 +27,7 @@ class Sizes:
         self.task = Task("classification", (inputs,), classes)
 
 
-sizes = st.builds(
-    Sizes, st.integers(2, 40), st.lists(st.integers(1, 30), min_size=1, max_size=5), st.integers(2, 12)
-)
+sizes = st.builds(Sizes, st.integers(2, 40), st.lists(st.integers(1, 30), min_size=1, max_size=5), st.integers(2, 12))
 
 
 def by_role(**counts: int) -> dict[Role, int]:
