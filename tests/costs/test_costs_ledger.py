@@ -1,9 +1,9 @@
 """The planned RAM of a step beside the live-tensor ledger of the real learner, float32, batch 1.
 
-They are not the same thing, so that what comes and goes agrees within a factor of 0.6 to 1.4 and not to the byte: torch makes
-a temporary where the plan's step is fused into its equation (DRTP's picked rows, Bio-FO's logits), keeps labels as int64 where the
-plan has one element each, and Bio-FO's learner holds B of all stages where the program holds that of the active one. What
-stays between steps dominates, so that the whole agrees within 8 %.
+They are not the same thing, so that what comes and goes agrees within a factor of 0.6 to 1.4 and not to the byte: torch
+makes a temporary where the plan's step is fused into its equation (DRTP's picked rows, Bio-FO's logits), keeps labels as
+int64 where the plan has one element each, and Bio-FO's learner holds B of all stages where the program holds that of the
+active one. What stays between steps dominates, so that the whole agrees within 10 %.
 """
 
 from __future__ import annotations
@@ -58,4 +58,4 @@ def test_the_plan_is_near_the_ledger(rule: str, optimizer: str) -> None:
     assert own_kept == pytest.approx(kept, rel=0.1 if rule == "biofo" else 0.002)
     together = step + 4 * 64 + 8
     assert 0.6 * together <= planned.ram - own_kept <= 1.4 * together
-    assert planned.ram == pytest.approx(kept + together, rel=0.08)
+    assert planned.ram == pytest.approx(kept + together, rel=0.1)
