@@ -12,7 +12,7 @@ from fobench.costs import Program
 from fobench.costs.rules import alignment, bp, cafo, early, ff, local, mempepita, pepita, propagated
 from fobench.costs.rules.direct import dfa, drtp, sdfa
 
-F, S, I, U, P, H = (
+F, S, A, U, P, H = (
     Role.FORWARD, Role.SECOND_PASS, Role.INPUT_GRADIENT, Role.WEIGHT_UPDATE, Role.PROJECTION, Role.HEAD,
 )  # fmt: skip
 
@@ -27,13 +27,7 @@ class Sizes:
         self.task = Task("classification", (inputs,), classes)
 
 
-sizes = st.builds(
-    Sizes, st.integers(2, 40), st.lists(st.integers(1, 30), min_size=1, max_size=5), st.integers(2, 12)
-)
-
-
-def by_role(**counts: int) -> dict[Role, int]:
-    return {Role(name): count for name, count in counts.items() if count}
+sizes = st.builds(Sizes, st.integers(2, 40), st.lists(st.integers(1, 30), min_size=1, max_size=5), st.integers(2, 12))
 
 
 def train(program: Program) -> dict[Role, float]:
@@ -44,7 +38,7 @@ def train(program: Program) -> dict[Role, float]:
 @given(sizes)
 def test_rules_with_an_output_layer(n: Sizes) -> None:
     net, task, m_1 = n.hidden, n.task, n.m[0]
-    backward = {F: n.M, I: n.M - m_1, U: n.M}
+    backward = {F: n.M, A: n.M - m_1, U: n.M}
     for function in (bp.program, bp.autograd, alignment.fa, alignment.usf, alignment.brsf, alignment.frsf):
         assert train(function(net, task)) == backward
     for function in (dfa, sdfa):
