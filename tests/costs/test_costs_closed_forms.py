@@ -94,7 +94,7 @@ def test_local_rules(n: Sizes) -> None:
     for stage in range(len(net)):
         found = train(local.biofo(net, task, stage=stage))
         assert found == {F: sum(n.m[: stage + 1]), P: 2 * n.C * net[stage], U: n.m[stage]}
-        assert train(local.tinyfoa(net, task, stage=stage)) == found
+        assert train(local.tinyfoa(net, task, stage=stage, split="none")) == found
         total += sum(found.values())
     L = len(net) + 1
     assert total == sum((L - k) * n.m[k - 1] for k in range(1, L)) + n.M_h + 2 * n.C * n.N_h

@@ -84,9 +84,9 @@ def test_a_pool_needs_its_input_again() -> None:
     """conv 1x8x8 -> 4x6x6, pool to 4x3x3, 5 classes: at S(pool1) = E W2 live E, S, the pool's output and its input."""
     network = [{"kind": "conv", "channels": 4}, {"kind": "pool"}, {"kind": "flatten"}]
     task = Task("classification", (1, 8, 8), 5)
-    assert minimum(bp.program(network, task)) == 144 + 36 + max(36 + 5, 144 - 36)
-    # Bio-FO reads the pooled map: A1; E B needs map and pool; the update needs D of the map's size
-    assert minimum(local.biofo(network, task)) == max(5 + 36 + 144, 144)
+    assert minimum(bp.program(network, task)) == 144 + 36 + 36 + 5
+    # Bio-FO: the local error, the signal E B of the pooled map, and the map for the places of its maxima
+    assert minimum(local.biofo(network, task)) == 5 + 36 + 144
 
 
 def test_reconstruction() -> None:
