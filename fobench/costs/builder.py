@@ -17,11 +17,15 @@ from fobench.networks import Layer
 
 @dataclass
 class Phase:
-    """The operations of one phase as they are written; `rows` versions of each sample go through the network at once."""
+    """The operations of one phase as they are written; `rows` versions of each sample go through the network at once.
+
+    Without `in_place` every elementwise result but f(A) has a place of its own, as autograd has it.
+    """
 
     persistent: dict[str, Buffer]
     padded: bool = False
     rows: int = 1
+    in_place: bool = True
     repeats: float = 1
     """How often the operations run per sample: passes one after the other, or the share of samples that get here."""
     buffers: dict[str, Buffer] = field(default_factory=dict)
@@ -89,7 +93,7 @@ class Phase:
         ops = []
         for number, op in enumerate(self.ops):
             result = op.writes[0]
-            if self.replaceable[number] and result in place and result not in op.reads:
+            if self.in_place and self.replaceable[number] and result in place and result not in op.reads:
                 dying = [name for name in op.reads if last[name] == number and self._fits(name, result)]
                 place[result] = place[dying[0]] if dying else result
             reads = tuple(dict.fromkeys(place.get(name, name) for name in op.reads))

@@ -80,6 +80,14 @@ class Graph:
                 found.add(node.name)
         return frozenset(found)
 
+    def path(self, *ends: Node) -> tuple[Node, ...]:
+        """Return the nodes that some nodes need, themselves included, in order."""
+        needed = {node.name for node in ends}
+        for node in reversed(self.nodes):
+            if node.name in needed:
+                needed.update(node.sources)
+        return tuple(node for node in self.nodes if node.name in needed)
+
     def tail(self, node: Node) -> tuple[Node, ...]:
         """Return the pools that follow a node with no other reader between: its stage ends with them."""
         found: list[Node] = []

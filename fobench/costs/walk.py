@@ -245,4 +245,7 @@ def inference(writer: Writer) -> None:
     """Write one pass to the output P."""
     walk = Pass(writer.infer)
     walk.through(writer.graph.nodes)
-    squashed(writer, walk, writer.graph.nodes[-1])
+    output = squashed(writer, walk, writer.graph.nodes[-1])
+    if writer.target == INPUT:
+        score = writer.infer.value("score", BufferRole.OUTPUT, 1)
+        writer.infer.each(f"score = |{output} - x|^2", (output, INPUT), score, writer.task.inputs, in_place=False)

@@ -12,7 +12,7 @@ from fobench.costs import Program
 from fobench.costs.rules import alignment, bp, cafo, early, ff, local, mempepita, pepita, propagated
 from fobench.costs.rules.direct import dfa, drtp, sdfa
 
-F, S, I, U, P, H = (
+F, S, A, U, P, H = (
     Role.FORWARD, Role.SECOND_PASS, Role.INPUT_GRADIENT, Role.WEIGHT_UPDATE, Role.PROJECTION, Role.HEAD,
 )  # fmt: skip
 
@@ -30,10 +30,6 @@ class Sizes:
 sizes = st.builds(Sizes, st.integers(2, 40), st.lists(st.integers(1, 30), min_size=1, max_size=5), st.integers(2, 12))
 
 
-def by_role(**counts: int) -> dict[Role, int]:
-    return {Role(name): count for name, count in counts.items() if count}
-
-
 def train(program: Program) -> dict[Role, float]:
     return program.macs()
 
@@ -42,7 +38,7 @@ def train(program: Program) -> dict[Role, float]:
 @given(sizes)
 def test_rules_with_an_output_layer(n: Sizes) -> None:
     net, task, m_1 = n.hidden, n.task, n.m[0]
-    backward = {F: n.M, I: n.M - m_1, U: n.M}
+    backward = {F: n.M, A: n.M - m_1, U: n.M}
     for function in (bp.program, bp.autograd, alignment.fa, alignment.usf, alignment.brsf, alignment.frsf):
         assert train(function(net, task)) == backward
     for function in (dfa, sdfa):
@@ -98,7 +94,7 @@ def test_local_rules(n: Sizes) -> None:
     for stage in range(len(net)):
         found = train(local.biofo(net, task, stage=stage))
         assert found == {F: sum(n.m[: stage + 1]), P: 2 * n.C * net[stage], U: n.m[stage]}
-        assert train(local.tinyfoa(net, task, stage=stage)) == found
+        assert train(local.tinyfoa(net, task, stage=stage, split="none")) == found
         total += sum(found.values())
     L = len(net) + 1
     assert total == sum((L - k) * n.m[k - 1] for k in range(1, L)) + n.M_h + 2 * n.C * n.N_h

@@ -26,6 +26,7 @@ def autograd(network: Any, task: Task, setting: Setting = PLAIN) -> Program:
 
 def _program(rule: str, network: Any, task: Task, setting: Setting, gradient: bool) -> Program:
     writer = Writer(network, task, setting)
+    writer.train.in_place = not gradient
     forward = Pass(writer.train)
     forward.through(writer.graph.nodes)
     for node in writer.graph.weighted:

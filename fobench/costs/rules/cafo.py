@@ -11,14 +11,18 @@ from typing import Any
 from fobench.contracts import Role, Task
 from fobench.costs import walk
 from fobench.costs.graph import Node
-from fobench.costs.program import Buffer, BufferRole, Program
+from fobench.costs.program import Buffer, BufferRole, CostError, Program
 from fobench.costs.rules.local import ends, local_writer
-from fobench.costs.setting import UNBIASED, Setting
+from fobench.costs.setting import PLAIN, Setting
 from fobench.costs.walk import Pass, Writer
 
 
-def program(network: Any, task: Task, setting: Setting = UNBIASED, cached: bool = False) -> Program:
+def program(network: Any, task: Task, setting: Setting = PLAIN, cached: bool = False, loss: str = "ce") -> Program:
     """Return the program of CaFo, all predictors in one step; `cached` features come with the batch."""
+    if loss != "ce":
+        raise CostError(
+            f"the costs of cafo are written for the loss ce, found {loss!r}: a solve is no sum over samples"
+        )
     writer = local_writer("cafo", network, task, setting)
     forward, predict = Pass(writer.train), Pass(writer.infer)
     blocks = {ends(writer, node).name: node for node in writer.graph.weighted}

@@ -70,17 +70,14 @@ def light_biofo(
     """Return the program of Light-Bio-FO: the local logits of every layer are an exit."""
     base = local.biofo(network, task, setting, order, stage)
     writer = local.local_writer("light-biofo", network, task, setting)
-    nodes, done = writer.graph.weighted, set[str]()
+    nodes = writer.graph.weighted
     reach, forward = _reach(writer, exits, len(nodes)), Pass(writer.infer)
-    for node in writer.graph.nodes[: writer.graph.nodes.index(nodes[-1]) + 1]:
+    read = {local.ends(writer, node).name: node for node in nodes}
+    for node in writer.graph.path(*(local.ends(writer, node) for node in nodes)):
         writer.infer.repeats = reach[node.name]
-        if node.name not in done:
-            forward.forward(node)
-        if node.weighted:
-            tail = writer.graph.tail(node)
-            forward.through(tail)
-            done |= {pool.name for pool in tail}
-            local.local_logits(writer, node)
+        forward.forward(node)
+        if node.name in read:
+            local.local_logits(writer, read[node.name])
     return _exiting("light-biofo", base, writer)
 
 

@@ -6,12 +6,13 @@
     inference: multi-pass C M_h;  one-pass M_h + C N_h;  reconstruction M_h
 
 Every node with weights reads the normalised map of what feeds it and is scored by its own map; sums and pools pass values
-on and are not scored. The flavour with mean squares and a fixed threshold costs the same without running means (`peer: 0`).
+on and are not scored.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from fobench.contracts import Role, Task
@@ -44,6 +45,11 @@ def program(
     else:
         multi_pass(writer, scored)
     return writer.program("ff")
+
+
+def mpezeshki(network: Any, task: Task, setting: Setting = PLAIN) -> Program:
+    """Return the program of the flavour with mean goodness and a fixed threshold, which keeps no running means."""
+    return replace(program(network, task, setting, peer=0), rule="ff-mpezeshki")
 
 
 def ff_writer(network: Any, task: Task, setting: Setting, inference: str) -> Writer:
@@ -110,7 +116,10 @@ def _overlay(writer: Writer, phase: Phase) -> str:
         mask = phase.value("hybrid", BufferRole.MASK, writer.task.inputs, Kind.FLAG)
         phase.each("hybrid mask drawn", (), mask, in_place=False)
         reads = (INPUT, mask)
-    phase.each(f"{rows} = x with label" if "y" in reads else f"{rows} = rows of x", reads, rows)
+    text = (
+        "x with labels" if writer.task.classes else "x" if reads == (INPUT,) else "x, and x mixed with another sample"
+    )
+    phase.each(f"{rows} = {text}", reads, rows)
     return rows
 
 

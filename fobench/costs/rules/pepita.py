@@ -12,6 +12,7 @@ Weight mirroring adds a step of its own: M + M MACs on noise, and F = F_1 ... F_
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Any
 
@@ -31,9 +32,13 @@ def program(
     setting: Setting = UNBIASED,
     keep: float = 0.9,
     output_error: str = "modulated",
-    mirror: bool = False,
+    mirror: bool | Mapping[str, Any] | None = None,
+    train_hidden: bool = True,
 ) -> Program:
-    """Return the program of PEPITA; `keep` below 1 adds masks, `mirror` a step of weight mirroring."""
+    """Return the program of PEPITA; `keep` below 1 adds masks, `mirror` a step of weight mirroring.
+
+    `train_hidden: False` is the ablation that updates the output layer only.
+    """
     checked(output_error)
     writer = _writer(network, task, setting)
     standard = Pass(writer.train)
@@ -41,11 +46,11 @@ def program(
         standard.forward(node)
         draw_and_drop(writer, standard, node, keep)
     E = walk.error(writer, standard, writer.graph.nodes[-1])
-    modulated = second_pass(writer, E, mirror)
+    modulated = second_pass(writer, E, bool(mirror))
     for node in writer.graph.nodes[:-1]:
         H_err = modulated.forward(node)
         drop(writer, modulated, node, keep)
-        if node.weighted:
+        if node.weighted and train_hidden:
             difference(writer, node, node.name, H_err, modulated)
     output_update(writer, modulated, E, output_error)
     if mirror:
@@ -55,7 +60,7 @@ def program(
 
 
 def hebbian(network: Any, task: Task, setting: Setting = UNBIASED, keep: float = 0.9) -> Program:
-    """Return the program of PEPITA-Hebbian: each layer takes the difference of two correlations."""
+    """Return the program of PEPITA-Hebbian: each layer takes the difference of two correlations; masks are drawn twice."""
     writer = _writer(network, task, setting)
     standard = Pass(writer.train)
     for node in writer.graph.nodes:
@@ -67,7 +72,7 @@ def hebbian(network: Any, task: Task, setting: Setting = UNBIASED, keep: float =
     modulated = second_pass(writer, E)
     for node in writer.graph.nodes:
         modulated.forward(node)
-        drop(writer, modulated, node, keep)
+        draw_and_drop(writer, modulated, node, keep)
         if node.weighted:
             _two_correlations(writer, node, modulated)
     walk.inference(writer)
@@ -75,7 +80,7 @@ def hebbian(network: Any, task: Task, setting: Setting = UNBIASED, keep: float =
 
 
 def time_local(network: Any, task: Task, setting: Setting = UNBIASED, keep: float = 0.9) -> Program:
-    """Return the program of time-local PEPITA: half an update in each pass; masks are drawn in each."""
+    """Return the program of time-local PEPITA: half an update in each pass; masks are drawn twice."""
     writer = _writer(network, task, setting)
     standard, output = Pass(writer.train), writer.graph.nodes[-1]
     for node in writer.graph.nodes:

@@ -4,7 +4,7 @@
     AFA      D_0 = E F^T                           2M + n_0 C + M_h MACs
     both     D_l = (D_{l-1} W_l^T) o f'(A_l),  D_L = E,  G_l = D_l^T H_{l-1} / N
 
-In a graph IFA injects into every layer that reads the input; a sum adds the signals of its addends, a pool passes on the
+In a graph IFA injects into every layer that stands above no other; a sum adds the signals of its addends, a pool passes on the
 signals of the values that it passed on.
 """
 
@@ -25,7 +25,7 @@ def ifa(network: Any, task: Task, setting: Setting = PLAIN) -> Program:
     """Return the program of indirect feedback alignment."""
     writer = Writer(network, task, setting)
     E = _standard_pass(writer)
-    first = [node for node in writer.graph.hidden if node.source == INPUT]
+    first = [node for node in writer.graph.hidden if node.source not in writer.graph.carries_error]
     output = writer.graph.nodes[-1]
     signals = {node.name: project(writer, node, E) for node in first}
     walk.accumulate(writer, output, E, output.source)
