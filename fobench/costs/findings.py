@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from statistics import mean
 
-from fobench.costs.catalog import program_of
-from fobench.costs.fit import need
+from fobench.costs.fit import Choice, need
 from fobench.costs.program import BufferRole, Format
 from fobench.costs.published import BUDGETS, Published, account, hours, latency, sheet
 from fobench.costs.slips import SLIPS
@@ -58,13 +57,13 @@ def published(network: str, rule: str, slips: tuple[str, ...] = ()) -> Published
 
 def complete_ram(network: str, rule: str, seeded: bool = False) -> int:
     """Return the bytes of a training step as planned, int8, one sample, no optimizer state."""
-    program = program_of(rule, {"network": network, "seeded": seeded}, named_tasks()[network])
+    program = Choice(rule, options={"seeded": seeded}).program(network, named_tasks()[network])
     return need(program, 1, Format.INT8).ram
 
 
 def feedback(network: str) -> int:
     """Return the bytes of PEPITA's F in int8: one per input and output."""
-    program = program_of("pepita", {"network": network}, named_tasks()[network])
+    program = Choice("pepita").program(network, named_tasks()[network])
     return program.persistent_bytes(Format.INT8)[BufferRole.FEEDBACK]
 
 

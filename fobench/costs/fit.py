@@ -24,7 +24,11 @@ MOST_SAMPLES = 1 << 16
 
 @dataclass(frozen=True)
 class Choice:
-    """A rule with everything that decides its bytes: format, batch, and the options of its program."""
+    """A rule with everything that decides its bytes: format, batch, and the options of its program.
+
+    Every rule has biases here unless its options say otherwise: those of the networks hold the folded batch normalisation,
+    and the published accounting counts them.
+    """
 
     rule: str
     format: Format = Format.INT8
@@ -33,7 +37,7 @@ class Choice:
 
     def program(self, network: Any, task: Task) -> Program:
         """Return its program; raises CostError where the rule does not fit the task."""
-        return program_of(self.rule, {"network": network, **self.options}, task)
+        return program_of(self.rule, {"network": network, "bias": True, **self.options}, task)
 
 
 @dataclass(frozen=True)

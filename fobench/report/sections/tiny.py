@@ -11,7 +11,7 @@ from fobench import networks, plugins
 from fobench.contracts import FobenchError, Header, Part, Phase, Provenance
 from fobench.costs.catalog import program_of
 from fobench.costs.findings import findings
-from fobench.costs.fit import need
+from fobench.costs.fit import Choice, need
 from fobench.costs.program import CostError, Format, Program
 from fobench.costs.published import RULES, account, sheet, slips_of
 from fobench.costs.setting import Setting
@@ -66,7 +66,7 @@ def _published_table(network: str) -> Table:
     rows = []
     for rule in RULES:
         told, right = account(sheet(network, task, slips), rule), account(sheet(network, task), rule)
-        program = program_of(rule, {"network": network}, task)
+        program = Choice(rule).program(network, task)
         macs, ram = sum(program.macs(Phase.TRAIN).values()), need(program, 1, Format.INT8).ram
         rows.append(
             (
