@@ -12,9 +12,11 @@ from fobench.cli.target import Classes, Shape, Target, target
 from fobench.contracts import FobenchError, Phase
 
 if TYPE_CHECKING:
+    from fobench.costs.devices import Device as DeviceProfile
     from fobench.costs.fit import Choice, Need
     from fobench.costs.program import Program
     from fobench.costs.published import Published
+    from fobench.costs.sheet import Sheet
 
 ACCOUNTINGS = ("published", "complete")
 
@@ -27,7 +29,13 @@ Set = Annotated[
     ),
 ]
 Device = Annotated[
-    str | None, typer.Option("--device", help="Chip to project onto: a name or a profile (.yaml).", show_default=False)
+    str | None, typer.Option("--device", help="Chip: a name, or the path of a profile (.yaml).", show_default=False)
+]
+Folder = Annotated[
+    Path | None,
+    typer.Option(
+        "--devices", help="Folder of your own device profiles.", exists=True, file_okay=False, show_default=False
+    ),
 ]
 
 
@@ -46,6 +54,7 @@ def verb(
         typer.Option("--slip", help="Repeat a slip of the published sheet, by name, or `all`.", show_default=False),
     ] = None,
     device: Device = None,
+    folder: Folder = None,
     epochs: Annotated[int | None, typer.Option("--epochs", min=1, help="Of the whole training.")] = None,
     samples: Annotated[int | None, typer.Option("--samples", min=1, help="Of one epoch.")] = None,
     battery: Annotated[float | None, typer.Option("--battery", min=1e-6, help="Battery in Wh.")] = None,
@@ -55,24 +64,55 @@ def verb(
     map: Annotated[Path | None, typer.Option("--map", help="Draw the memory map (.png, .svg).")] = None,
 ) -> None:
     """Explain what a rule costs on a network: MACs by role, bytes by role, layer by layer; imports no torch."""
-    if accounting not in (None, *ACCOUNTINGS):
-        raise FobenchError(f"--accounting is {accounting!r}; expected {' or '.join(ACCOUNTINGS)}")
+    _check(accounting, slips, map)
     found = target(network, shape, classes)
     choice = chosen(learner, format, batch, optimizer, options)
-    print(heading(found, choice))
+    lines = [heading(found, choice)]
     sheet = _published(found, choice, slips or [], accounting)
+    if accounting is None and sheet is None:
+        lines.append(
+            f"published accounting: none of {choice.rule}; Pau and Aymone (2023) have only {_published_rules()}"
+        )
     program = None if accounting == "published" else choice.program(found.network, found.task)
     needs = _needs(program, choice)
-    lines = (*_sheet_lines(sheet, choice), *_program_lines(program, choice, needs), *_beside(sheet, program, needs))
-    print("\n".join(lines))
+    lines += [
+        *_sheet_lines(sheet, choice, slips),
+        *_program_lines(program, choice, needs),
+        *_beside(sheet, program, needs),
+    ]
     if device:
         from fobench.cli.projection_lines import Whole, projection_lines
 
         macs = _macs(sheet[1] if sheet and program is None else program)
-        for line in projection_lines(device, found, macs, Whole(epochs, samples, battery, per_day)):
-            print(line)
+        lines += projection_lines(profile(device, folder), found, macs, Whole(epochs, samples, battery, per_day))
     if map:
-        _draw(program, choice, found, map)
+        lines.append(_draw(program, choice, found, map))
+    print("\n".join(lines))
+
+
+def _check(accounting: str | None, slips: list[str] | None, map: Path | None) -> None:
+    """Refuse options that contradict each other before anything is computed."""
+    if accounting not in (None, *ACCOUNTINGS):
+        raise FobenchError(f"--accounting is {accounting!r}; expected {' or '.join(ACCOUNTINGS)}")
+    if slips and accounting == "complete":
+        raise FobenchError("--slip is of the published accounting; leave out --accounting complete")
+    if map and accounting == "published":
+        raise FobenchError("the published accounting has no plan to draw; leave out --accounting published or --map")
+    if map and map.suffix not in (".png", ".svg"):
+        raise FobenchError(f"--map is {map}; expected a name that ends in .png or .svg")
+
+
+def _published_rules() -> str:
+    from fobench.costs.published import RULES
+
+    return ", ".join(RULES)
+
+
+def profile(device: str, folder: Path | None) -> DeviceProfile:
+    """Return a device by its name, from a folder of profiles first, or by the path of its profile."""
+    from fobench.costs import devices
+
+    return devices.device(device, (folder,) if folder else ())
 
 
 def chosen(learner: str, format: str, batch: int, optimizer: str, options: list[str] | None) -> Choice:
@@ -114,30 +154,30 @@ def heading(found: Target, choice: Choice) -> str:
     )
 
 
-def _published(found: Target, choice: Choice, slips: list[str], accounting: str | None) -> tuple[Any, Published] | None:
-    """Return sheet and totals; None if not asked for, or with a line that says why where the sheet has no such rule."""
+def _published(
+    found: Target, choice: Choice, slips: list[str], accounting: str | None
+) -> tuple[Sheet, Published] | None:
+    """Return sheet and totals; None if not asked for, or if both were and the sheet has no such rule."""
     from fobench.costs.published import RULES, PublishedError, account, sheet, slips_of
 
     if accounting == "complete":
         return None
     if choice.rule not in RULES and accounting is None and not slips:
-        print(f"published accounting: none of {choice.rule}; Pau and Aymone (2023) have {', '.join(RULES)}")
         return None
     if "all" in slips:
         slips = list(slips_of(found.network, found.task))
         if not slips:
             raise PublishedError(f"the published sheet has no slip for {found.name}")
     table = sheet(found.network, found.task, slips)
-    if slips:
-        print(f"with the published slips: {', '.join(slips)}")
     return table, account(table, choice.rule, choice.format.bytes)
 
 
-def _sheet_lines(sheet: tuple[Any, Published] | None, choice: Choice) -> Iterator[str]:
+def _sheet_lines(sheet: tuple[Sheet, Published] | None, choice: Choice, slips: list[str] | None) -> Iterator[str]:
     from fobench.cli.cost_lines import published_lines
 
     if sheet is None:
         return
+    yield from [f"with the slips of the published sheet: {', '.join(slips)}"] if slips else []
     if choice.batch > 1:
         yield "the published accounting is of one sample at a time; --batch counts in the complete one"
     yield ""
@@ -163,7 +203,7 @@ def _program_lines(program: Program | None, choice: Choice, needs: dict[Phase, N
         yield from role_lines(program, phase, wanted)
 
 
-def _beside(sheet: tuple[Any, Published] | None, program: Program | None, needs: dict[Phase, Need]) -> Iterator[str]:
+def _beside(sheet: tuple[Sheet, Published] | None, program: Program | None, needs: dict[Phase, Need]) -> Iterator[str]:
     """Yield the totals of both accountings side by side."""
     from fobench.cli.text import count, table
 
@@ -192,15 +232,12 @@ def _macs(found: Published | Program | None) -> tuple[float, float]:
     return sum(found.macs(Phase.TRAIN).values()), sum(found.macs(Phase.INFER).values())
 
 
-def _draw(program: Program | None, choice: Choice, found: Target, path: Path) -> None:
+def _draw(program: Program | None, choice: Choice, found: Target, path: Path) -> str:
     from fobench.costs.arena import plan
     from fobench.report.memory_map import draw
 
-    if program is None:
-        raise FobenchError("the published accounting has no plan to draw; ask for the complete one")
-    if path.suffix not in (".png", ".svg"):
-        raise FobenchError(f"--map is {path}; expected a name that ends in .png or .svg")
+    assert program is not None
     arena = plan(program.lifetimes(choice.batch, choice.format, Phase.TRAIN))
     title = f"{choice.rule} on {found.name}, {choice.format}, batch {choice.batch}: one training step"
     draw(arena, title, path)
-    print(f"memory map: {path}")
+    return f"memory map: {path}"

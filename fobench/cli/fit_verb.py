@@ -7,17 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fobench.cli.cost_verb import Device, Format, Optimizer, Set, chosen
+from fobench.cli.cost_verb import Device, Folder, Format, Optimizer, Set, chosen, profile
 from fobench.cli.target import Classes, Shape, Target, memory, target
 from fobench.contracts import FobenchError
 
 if TYPE_CHECKING:
+    from fobench.costs.devices import Device as DeviceProfile
     from fobench.costs.fit import Choice, Need, Room
 
 
 def verb(
     network: Annotated[str, typer.Option("--network", help="A named network or a network file.", show_default=False)],
     device: Device = None,
+    folder: Folder = None,
     ram: Annotated[str | None, typer.Option("--ram", help="RAM to use: 320K, ... [default: the device's].")] = None,
     flash: Annotated[str | None, typer.Option("--flash", help="Flash likewise.")] = None,
     learners: Annotated[
@@ -34,7 +36,7 @@ def verb(
     from fobench import plugins
 
     found = target(network, shape, classes)
-    room = _room(device, ram, flash)
+    room = _room(profile(device, folder) if device else None, ram, flash)
     rules = tuple(learners or plugins.installed("costs"))
     held = "" if room.flash is None else f" and {room.flash:,} B of flash"
     print(f"{found.name} in {room.ram:,} B of RAM{held}: {format}, batch {batch}, optimizer {optimizer}")
@@ -44,11 +46,9 @@ def verb(
         raise typer.Exit(1)
 
 
-def _room(device: str | None, ram: str | None, flash: str | None) -> Room:
-    from fobench.costs.devices import device as profile
+def _room(chip: DeviceProfile | None, ram: str | None, flash: str | None) -> Room:
     from fobench.costs.fit import Room
 
-    chip = profile(device) if device else None
     if ram is None and (chip is None or chip.ram is None):
         whose = f"the profile of {chip.name} has no RAM" if chip else "no --device"
         raise FobenchError(f"no RAM to fit into: {whose}; give --ram, such as --ram 320K")
@@ -63,6 +63,7 @@ def _room(device: str | None, ram: str | None, flash: str | None) -> Room:
 def _print_all(found: Target, choices: list[Choice], room: Room) -> bool:
     """Print every rule, those that fit first; say whether any does."""
     from fobench.cli.text import table
+    from fobench.costs import CostError
     from fobench.costs.fit import largest_batch, need
 
     fitting: list[tuple[int, list[str]]] = []
@@ -71,7 +72,7 @@ def _print_all(found: Target, choices: list[Choice], room: Room) -> bool:
     for choice in choices:
         try:
             program = choice.program(found.network, found.task)
-        except FobenchError as error:
+        except CostError as error:
             refused.append(f"  {choice.rule}: {error}")
             continue
         wanted = need(program, choice.batch, choice.format)

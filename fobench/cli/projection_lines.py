@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from fobench.cli.target import Target
 from fobench.cli.text import count, estimate, table
-from fobench.costs import devices
+from fobench.costs.devices import SINGLE, Device
 from fobench.costs.projection import Projection, battery_days, kinds_of, project, whole_training
+from fobench.costs.published import BUDGETS
 
 
 @dataclass(frozen=True)
@@ -21,9 +22,8 @@ class Whole:
     per_day: float | None = None
 
 
-def projection_lines(name: str, found: Target, macs: tuple[float, float], whole: Whole) -> Iterator[str]:
+def projection_lines(chip: Device, found: Target, macs: tuple[float, float], whole: Whole) -> Iterator[str]:
     """Yield the projection of a training sample and an inference onto a device."""
-    chip = devices.device(name)
     kinds = kinds_of(found.network, found.task)
     sample, single = project(chip, macs[0], kinds), project(chip, macs[1], kinds)
     yield ""
@@ -33,15 +33,19 @@ def projection_lines(name: str, found: Target, macs: tuple[float, float], whole:
         ["inference", estimate(single.latency), estimate(single.energy)],
     ]
     yield from table(rows, left=(0, 1, 2))
-    yield from _whole_lines(sample, whole)
+    yield from _whole_lines(sample, whole, found.name)
     yield from (f"  {reason}" for reason in sample.reasons)
     yield from _source_lines(chip, kinds)
 
 
-def _whole_lines(sample: Projection, whole: Whole) -> Iterator[str]:
-    if whole.epochs and whole.samples:
-        hours, energy = whole_training(sample, whole.epochs, whole.samples)
-        yield f"  training of {whole.epochs} x {count(whole.samples)} samples: {estimate(hours)}; {estimate(energy)}"
+def _whole_lines(sample: Projection, whole: Whole, network: str) -> Iterator[str]:
+    """Yield hours and Wh of the training that is asked for, else of the published one, and battery-days."""
+    epochs, samples = (whole.epochs, whole.samples) if whole.epochs or whole.samples else BUDGETS.get(network, (0, 0))
+    if epochs and samples:
+        hours, energy = whole_training(sample, epochs, samples)
+        yield f"  training of {epochs} x {count(samples)} samples: {estimate(hours)}; {estimate(energy)}"
+    elif epochs or samples:
+        yield "  whole training: absent; give both --epochs and --samples"
     if not whole.battery:
         return
     if sample.energy is None:
@@ -53,12 +57,12 @@ def _whole_lines(sample: Projection, whole: Whole) -> Iterator[str]:
         yield "  battery-days: say how many training samples a day (--per-day)"
 
 
-def _source_lines(chip: devices.Device, kinds: tuple[str, ...]) -> Iterator[str]:
+def _source_lines(chip: Device, kinds: tuple[str, ...]) -> Iterator[str]:
     if chip.note:
         yield f"  note: {chip.note}"
     for mode, power in chip.power.items():
         yield f"  power, mode {mode}: {power.value:g} W [{power.source}]"
-    singles = [(name, getattr(chip, name)) for name in devices.SINGLE]
+    singles = [(name, getattr(chip, name)) for name in SINGLE]
     figures = [
         (f"{name.replace('_', ' ')}, {kind}", values[kind])
         for name, values in (("cycles_per_mac", chip.cycles_per_mac), ("energy_per_mac", chip.energy_per_mac))

@@ -31,8 +31,8 @@ class Target:
 
 
 def target(network: str, shape: str | None = None, classes: int | None = None) -> Target:
-    """Return the network of a file (`.yaml`), or a named one for its own task or the one given."""
-    from fobench.networks import expand, named_tasks
+    """Return the network of a file (`.yaml`), or a named one for its own task or the one given; its shapes are checked."""
+    from fobench.networks import dense, expand, layers, named_tasks
 
     if network.endswith((".yaml", ".yml")) or Path(network).is_file():
         from fobench.costs.network_file import read
@@ -47,11 +47,11 @@ def target(network: str, shape: str | None = None, classes: int | None = None) -
             f"{network} has no task of its own; give --input 3x32x32 and --classes 10, or a network file"
         )
     sizes = _sizes(shape) if shape else own.input_shape if own else ()
-    if classes is None and own is not None:
-        return Target(network, records, Task(own.kind, sizes, own.classes))
-    if classes is None:
+    if classes is None and own is None:
         raise FobenchError(f"{network} has no task of its own; give --classes too")
-    return Target(network, records, Task("classification", sizes, classes))
+    task = Task("classification", sizes, classes or 0) if classes or own is None else Task(own.kind, sizes, own.classes)
+    layers([*records, dense(task.outputs)], task)
+    return Target(network, records, task)
 
 
 def _sizes(text: str) -> tuple[int, ...]:

@@ -111,12 +111,37 @@ def test_a_device_projects_and_says_what_is_absent(net: str) -> None:
     assert " to " in spread
 
 
+def test_the_published_hours_are_the_default_budget_of_a_published_network() -> None:
+    text = fobench("cost", "ds-cnn", "-l", "bp", "--accounting", "published", "--device", "STM32H735", "--slip", "all")
+    assert "training of 36 x 85,511 samples: 35.76 h" in text
+    text = fobench("cost", "ds-cnn", "-l", "bp", "--accounting", "published", "--device", "STM32G474", "--epochs", "3")
+    assert "give both --epochs and --samples" in text
+
+
+def test_profiles_from_a_folder(net: str, tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text(
+        "name: mine\nclock: {value: 1000000, source: my board}\nram: {value: 900, source: my board}\n"
+        "cycles_per_mac:\n  any: {value: 2, source: my board}\n"
+    )
+    text = fobench("cost", net, "-l", "bp", "--device", "mine", "--devices", str(tmp_path))
+    assert "cycles per mac, any: 2 [my board]" in text
+    text = fobench("fit", "--network", net, "--device", "mine", "--devices", str(tmp_path), "-l", "bp", "-l", "pepita")
+    assert "in 900 B of RAM" in text
+    (tmp_path / "mine.yaml").write_text("name: mine\nram: {value: 900}\n")
+    with pytest.raises(FobenchError, match=r"mine\.yaml:2:6: ram has no source"):
+        fobench("cost", net, "-l", "bp", "--device", "mine", "--devices", str(tmp_path))
+
+
+def test_nothing_is_printed_before_an_error(net: str) -> None:
+    answer = CliRunner().invoke(main.app, ["cost", net, "-l", "bp", "--device", "nobody"])
+    assert isinstance(answer.exception, FobenchError)
+    assert answer.output == ""
+
+
 def test_a_memory_map_is_drawn(net: str, tmp_path: Path) -> None:
     for name, head in (("map.png", b"\x89PNG"), ("map.svg", b"<?xml")):
         fobench("cost", net, "--learner", "pepita", "--map", str(tmp_path / name))
         assert (tmp_path / name).read_bytes().startswith(head)
-    with pytest.raises(FobenchError, match=r"ends in \.png or \.svg"):
-        fobench("cost", net, "--learner", "pepita", "--map", str(tmp_path / "map.pdf"))
 
 
 @pytest.mark.parametrize(
@@ -130,6 +155,9 @@ def test_a_memory_map_is_drawn(net: str, tmp_path: Path) -> None:
         (("--learner", "bp", "--optimizer", "lamb"), "unknown optimizer 'lamb'"),
         (("--learner", "bp", "--slip", "all"), "has no slip for net"),
         (("--learner", "bp", "--device", "STM32L4"), "did you mean 'STM32L4R5'"),
+        (("--learner", "bp", "--map", "map.pdf"), r"ends in \.png or \.svg"),
+        (("--learner", "bp", "--map", "map.png", "--accounting", "published"), "has no plan to draw"),
+        (("--learner", "bp", "--slip", "all", "--accounting", "complete"), "--slip is of the published accounting"),
         (("--learner", "bp", "--classes", "3"), "remove --input and --classes"),
     ],
 )
@@ -206,6 +234,10 @@ def test_fit_without_any_ram_says_what_to_give() -> None:
         fobench("fit", "--network", "resnet8", "--device", "Jetson-Nano")
     with pytest.raises(FobenchError, match="no --device; give --ram"):
         fobench("fit", "--network", "resnet8")
+    with pytest.raises(FobenchError, match="did you mean 'bp'"):
+        fobench("fit", "--network", "resnet8", "--ram", "1M", "-l", "bq")
+    with pytest.raises(FobenchError, match="does not fit a map"):
+        fobench("fit", "--network", "resnet8", "--ram", "1M", "--input", "3x4x4")
 
 
 @pytest.mark.parametrize(
