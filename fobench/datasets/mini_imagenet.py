@@ -1,7 +1,8 @@
 """mini-ImageNet: 100 classes of ImageNet with 600 photographs each, as a folder for every class.
 
-Vinyals et al., Matching Networks for One Shot Learning, NeurIPS 2016; the classes are those of Ravi, Larochelle, Optimization as a
-Model for Few-Shot Learning, ICLR 2017. Used as in the forward-only papers: all 100 classes on both sides, 85 % of each for training.
+Vinyals et al., Matching Networks for One Shot Learning, NeurIPS 2016; the classes are those of Ravi, Larochelle, Optimization
+as a Model for Few-Shot Learning, ICLR 2017. Used as in the forward-only papers: all 100 classes on both sides, 85 % of each for
+training, the shorter side brought to 84 pixels and the middle cut out.
 
 Departures: no augmentation (the released code turns and mirrors images at random, test images too, and splits without a seed).
 """

@@ -1,10 +1,10 @@
 """Visual Wake Words: is a person in the picture? Photographs of COCO 2014 at 96 x 96 pixels, as MLPerf Tiny trains on them.
 
-Chowdhery et al., Visual Wake Words Dataset, arXiv:1906.05721, 2019; Banbury et al., MLPerf Tiny Benchmark, NeurIPS 2021. Each photograph
-has the licence that its photographer gave it.
+Chowdhery et al., Visual Wake Words Dataset, arXiv:1906.05721, 2019; Banbury et al., MLPerf Tiny Benchmark, NeurIPS 2021. Each
+photograph has the licence that its photographer gave it.
 
-Departures: the tenth that is tested on is drawn by `seed` within each class, where the reference training holds out a part by file
-order and MLPerf Tiny scores 1,000 images of its own choice; no augmentation.
+Departures: the tenth that is tested on is drawn by `seed` within each class, where the reference training holds out a part by
+file order and MLPerf Tiny scores 1,000 images of its own choice; no augmentation.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OUTER = "vww"
 
 @dataclass(frozen=True)
 class VisualWakeWords(ImageFolder):
-    """Photographs in [0, 1], without and with a person; all of them take 12 GB of memory."""
+    """Photographs in [0, 1], without and with a person; all of them take 12 GB of memory, 16 GB while they are read."""
 
     name = "vww"
     folder = f"{OUTER}/vw_coco2014_96"
