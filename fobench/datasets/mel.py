@@ -58,7 +58,8 @@ def _triangles(places: Array, corners: Array) -> Array:
     low, top, high = corners[:-2], corners[1:-1], corners[2:]
     rising = (places[:, None] - low) / (top - low)
     falling = (high - places[:, None]) / (high - top)
-    return np.minimum(rising, falling).clip(0)
+    heights: Array = np.minimum(rising, falling).clip(0)
+    return heights
 
 
 def _htk(frequency: Array) -> Array:
@@ -75,4 +76,5 @@ def _slaney_top(frequency: float) -> float:
 
 
 def _from_slaney(mel: Array) -> Array:
-    return np.where(mel < 15, mel * LINEAR_HZ, 1000 * 6.4 ** ((mel - 15) / 27))
+    frequency: Array = np.where(mel < 15, mel * LINEAR_HZ, 1000 * 6.4 ** ((mel - 15) / 27))
+    return frequency

@@ -1,7 +1,7 @@
 """Speech Commands v0.02: ten words, silence and unknown words, as 49 x 10 mel-frequency cepstral coefficients of a second.
 
-Warden, arXiv:1804.03209, 2018; splits and features as in MLPerf Tiny's keyword spotting (Banbury et al., NeurIPS 2021): 84,843 + 668
-clips to train on, 9,981 + 121 to validate, 4,890 to test, the second number seconds of background noise.
+Warden, arXiv:1804.03209, 2018; splits and features as in MLPerf Tiny's keyword spotting (Banbury et al., NeurIPS 2021):
+84,843 + 668 clips to train on, 9,981 + 121 to validate, 4,890 to test, the second number seconds of background noise.
 
 Departures: no noise is mixed into the training clips; coefficients are standardised unless `raw`; a clip without positive samples
 is not divided by its peak.
