@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp")
 
 
 @dataclass(frozen=True)
-class ImageFolder:
+class ImageFolder(ABC):
     """`images_per_class` takes the first files of each class only, by name, where memory is short; the origin is then `extract`.
 
     `seed` draws the split: the test part is the same share of every class.
@@ -37,9 +38,10 @@ class ImageFolder:
     surrogate_per_class: ClassVar[int]
 
     def __post_init__(self) -> None:
-        if self.images_per_class is not None and self.images_per_class < self._least:
+        wanted = self.images_per_class
+        if wanted is not None and (not isinstance(wanted, int) or wanted < self._least):
             raise DatasetError(
-                f"images_per_class: {self.images_per_class}; a test part of {self.test_fraction:.0%} needs {self._least} or more"
+                f"images_per_class: {wanted!r}; a test part of {self.test_fraction:.0%} needs {self._least} or more"
             )
 
     @property
@@ -67,7 +69,7 @@ class ImageFolder:
         whole = self._is_whole({name: len(paths) for name, paths in files.items()})
         starts = np.flatnonzero(np.diff(labels, prepend=-1))
         checksums = {
-            f"{self.folder}/{name}": hashlib.sha256(part.tobytes()).hexdigest()
+            f"{self.folder}/{name}": hashlib.sha256(part.data).hexdigest()
             for name, part in zip(self.classes, np.split(pixels, starts[1:]), strict=True)
         }
         return self._splits(pixels, labels, Origin.REAL if whole else Origin.EXTRACT, checksums)
@@ -87,9 +89,9 @@ class ImageFolder:
     def _is_whole(self, counts: dict[str, int]) -> bool:
         return sum(counts.values()) == self.published_images
 
+    @abstractmethod
     def _remedy(self, root: Path) -> str:
         """End a sentence with what brings the files."""
-        raise NotImplementedError
 
     def _scale(self, pixels: Array) -> Array:
         """Bring bytes to float32 values in [0, 1]."""

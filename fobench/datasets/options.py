@@ -19,5 +19,5 @@ def one_of(option: str, value: str, choices: Sequence[str]) -> None:
 
 def share_of(option: str, samples: int, available: int) -> None:
     """Refuse a number of samples to take out of `available` that is negative or leaves none."""
-    if not 0 <= samples < available:
-        raise DatasetError(f"{option}: {samples}; expected 0 to {available - 1}")
+    if not isinstance(samples, int) or not 0 <= samples < available:
+        raise DatasetError(f"{option}: {samples!r}; expected a whole number from 0 to {available - 1}")

@@ -64,8 +64,7 @@ class ToyADMOS:
         whole = all(len(paths) == PUBLISHED[key] for key, paths in clips.items())
         vectors = {key: _read(root, paths) for key, paths in clips.items()}
         checksums = {
-            f"{FOLDER}/ToyCar/{part}/{kind}": hashlib.sha256(x.tobytes()).hexdigest()
-            for (part, kind), x in vectors.items()
+            f"{FOLDER}/ToyCar/{part}/{kind}": hashlib.sha256(x.data).hexdigest() for (part, kind), x in vectors.items()
         }
         train = vectors.pop(("train", "normal"))
         tests = vectors["test", "normal"], vectors["test", "anomaly"]

@@ -8,6 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from file_server import serve
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from fobench.contracts import DatasetError, Origin
 from fobench.datasets import cifar_images
@@ -140,6 +142,13 @@ def test_batch_of_other_content(tmp_path, change, words):
     assert words in broken(tmp_path, pickled(batch(10) | change))
 
 
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_any_truncation_is_one_error(tmp_path_factory, data):
+    content = pickled(batch(2))
+    broken(tmp_path_factory.mktemp("batch"), content[: data.draw(st.integers(0, len(content) - 1))])
+
+
 def test_batch_without_labels(tmp_path):
     assert "labels" in broken(tmp_path, pickled({b"data": np.zeros((1, 3072), np.uint8)}))
 
@@ -154,7 +163,12 @@ def test_pickle_that_would_run_code_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("options", "words"), [({"scale": "chanels"}, "did you mean 'channels'"), ({"validation": 50_000}, "0 to 49999")]
+    ("options", "words"),
+    [
+        ({"scale": "chanels"}, "did you mean 'channels'"),
+        ({"validation": 50_000}, "0 to 49999"),
+        ({"validation": 0.5}, "whole number"),
+    ],
 )
 def test_wrong_options_are_refused(options, words):
     with pytest.raises(DatasetError, match=words):

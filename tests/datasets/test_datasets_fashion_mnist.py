@@ -68,5 +68,5 @@ def test_surrogate_and_validation():
 
 @pytest.mark.parametrize("validation", [-1, 60_000])
 def test_impossible_validation_is_refused(validation):
-    with pytest.raises(DatasetError, match="expected 0 to 59999"):
+    with pytest.raises(DatasetError, match="whole number from 0 to 59999"):
         FashionMNIST(validation=validation)

@@ -89,7 +89,7 @@ def test_shorter_side_is_brought_to_size(tmp_path):
     assert (image[:, :, 11:] == 255).all()
 
 
-@pytest.mark.parametrize("images", [0, 3])
+@pytest.mark.parametrize("images", [0, 3, 4.5])
 def test_too_few_images_for_a_test_part_are_refused(images):
     with pytest.raises(DatasetError, match=f"images_per_class: {images}; a test part of 15% needs 4"):
         MiniImageNet(images_per_class=images)
