@@ -35,7 +35,9 @@ from torch import Tensor
 from fobench import networks
 from fobench.contracts import Prediction, Role, Task, role
 from fobench.learners import checks, optimizers
-from fobench.learners.layers import ACTIVATIONS, WEIGHT_INITS, build, error_, flat, symbols, weights
+from fobench.learners.activations import ACTIVATIONS, error_
+from fobench.learners.initialisation import WEIGHT_INITS
+from fobench.learners.layers import build, symbols, weighted, weights
 
 
 @dataclass
@@ -61,14 +63,16 @@ class BioFO:
         """Allocate layers and feedback; optimizer state belongs to the stage."""
         checks.require(self, task, self._demand)
         layers = networks.layers(self.network, task)
-        self.layers = build(layers, self.weight_init, self.bias, generator, device)
+        self.layers = weighted(
+            build(layers, ACTIVATIONS[self.activation], self.weight_init, self.bias, generator, device)
+        )
         self.B = self._feedback(task.classes, generator, device)
         self.f = ACTIVATIONS[self.activation]
         self.stages = len(self.layers) if self.order == "greedy" else 1
         self.begin_stage(0)
 
     def _feedback(self, classes: int, generator: torch.Generator, device: str) -> list[Tensor]:
-        widths = [len(layer.W) for layer in self.layers]
+        widths = [layer.layer.units for layer in self.layers]
         if self.feedback == "gaussian":
             return [torch.empty(classes, n, device=device).normal_(generator=generator) for n in widths]
         shared = {n: _ternary(classes, n, generator, device) for n in dict.fromkeys(widths)}
@@ -82,7 +86,7 @@ class BioFO:
 
     def forward_pass(self, x: Tensor, depth: int) -> Tensor:
         """Return H of layer `depth`, counted from 1; of 0, the input."""
-        H = flat(x)
+        H = x.flatten(1)
         for layer in self.layers[:depth]:
             H = self.f.apply_(layer(H))
         return H

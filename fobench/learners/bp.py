@@ -14,7 +14,9 @@ there.
 
 - A layer is updated as soon as the signal below it has been computed with its old weights; no gradient is stored. The
   result is that of autograd followed by one optimizer step.
-- ReLU's mask and the derivatives of tanh and sigmoid are read off H_l; A_l is overwritten by it.
+- ReLU's mask and the derivatives of tanh and sigmoid are read off H_l; A_l is overwritten by it. The places of a maximum
+  pool's maxima are found again in the backward pass.
+- A reconstruction has a linear output and half the squared error as loss, so that E = output - input.
 - The released scripts declare dropout but never call it, and do not shuffle MNIST and CIFAR; there is no dropout here,
   and the order of samples is the recipe's business.
 """
@@ -30,17 +32,10 @@ from torch import Tensor
 
 from fobench.contracts import Prediction, Task
 from fobench.learners import checks, optimizers
-from fobench.learners.layers import (
-    ACTIVATIONS,
-    OUTPUTS,
-    WEIGHT_INITS,
-    build,
-    error_,
-    flat,
-    symbols,
-    weights,
-    with_output,
-)
+from fobench.learners.activations import ACTIVATIONS, OUTPUTS, error_, output_of, scored, target
+from fobench.learners.initialisation import WEIGHT_INITS
+from fobench.learners.layers import build, symbols, weights, with_output
+from fobench.learners.passes import Maps, backward, forward, kept_for_derivatives
 
 
 @dataclass
@@ -61,41 +56,38 @@ class BP:
     def setup(self, task: Task, generator: torch.Generator, device: str) -> None:
         """Allocate hidden layers, output layer and optimizer state."""
         checks.require(self, task)
-        self.layers = build(with_output(self.network, task), self.weight_init, self.bias, generator, device)
-        self.f, self.p = ACTIVATIONS[self.activation], OUTPUTS[self.output]
-        self.steps = optimizers.make(self.optimizer, weights(self.layers))
+        f = ACTIVATIONS[self.activation]
+        self.nodes = build(with_output(self.network, task), f, self.weight_init, self.bias, generator, device)
+        self.kept = kept_for_derivatives(self.nodes)
+        self.task, self.p = task, output_of(self.output, task)
+        self.steps = optimizers.make(self.optimizer, weights(self.nodes))
 
-    def forward_pass(self, x: Tensor) -> list[Tensor]:
-        """Return H_0 .. H_{L-1} and P."""
-        H = [flat(x)]
-        for layer in self.layers[:-1]:
-            H.append(self.f.apply_(layer(H[-1])))
-        H.append(self.p(self.layers[-1](H[-1])))
+    def forward_pass(self, x: Tensor) -> Maps:
+        """Return H_0 .. H_{L-1}, as far as the backward pass reads them, and A_L."""
+        H = Maps(self.nodes, x, self.kept)
+        forward(self.nodes, H)
         return H
 
-    def backward_pass(self, D: Tensor, H: list[Tensor]) -> None:
+    def backward_pass(self, D: Tensor, H: Maps) -> None:
         """Carry the signal from D_L down and update each layer on the way; `H` is emptied."""
-        for layer in reversed(self.layers):
-            before = H.pop()
-            signal = layer.adjoint(D) if H else None  # D_l W_l, with W_l from before its update
-            layer.accumulate_(D, before, self.steps)  # G_l = D_l^T H_{l-1} / N
-            if signal is not None:
-                D = self.f.derive_(signal, before)  # D_{l-1} = (D_l W_l) o f'(A_{l-1})
+        backward(
+            self.nodes, D, H, lambda node, D, before: node.adjoint(D, before), self.steps
+        )  # D_{l-1} = (D_l W_l) o f'(A_{l-1})
 
     @torch.no_grad()
     def train_step(self, x: Tensor, y: Tensor) -> None:
         """Learn from one batch."""
         H = self.forward_pass(x)
-        self.backward_pass(error_(H.pop(), y), H)  # D_L = E = P - T
+        P = self.p(H.pop(self.nodes[-1]))
+        self.backward_pass(error_(P, target(self.task, x, y)), H)  # D_L = E = P - T
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Prediction:
-        """Score one batch by its output P."""
-        H = flat(x)
-        for layer in self.layers[:-1]:
-            H = self.f.apply_(layer(H))
-        return Prediction(self.p(self.layers[-1](H)))
+        """Score one batch by its output P, or a reconstruction by its squared error."""
+        H = Maps(self.nodes, x)
+        forward(self.nodes, H)
+        return Prediction(scored(self.task, self.p(H.pop(self.nodes[-1])), x))
 
     def state(self) -> dict[str, Tensor]:
         """Return W1, b1, ... of the hidden layers and, last, of the output layer."""
-        return symbols(self.layers)
+        return symbols(self.nodes)

@@ -26,7 +26,10 @@ from torch.nn import functional
 
 from fobench.contracts import Prediction, Task
 from fobench.learners import checks, optimizers
-from fobench.learners.layers import OUTPUTS, WEIGHT_INITS, build, flat, symbols, weights, with_output
+from fobench.learners.activations import LINEAR, OUTPUTS, output_of, scored, target
+from fobench.learners.initialisation import WEIGHT_INITS
+from fobench.learners.layers import build, symbols, weights, with_output
+from fobench.learners.passes import Maps
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "linear": lambda A: A,
@@ -55,38 +58,41 @@ class BPAutograd:
     def setup(self, task: Task, generator: torch.Generator, device: str) -> None:
         """Allocate the weights; torch's optimizer allocates its state in the first step."""
         checks.require(self, task, self._demand)
-        self.layers = build(with_output(self.network, task), self.weight_init, self.bias, generator, device)
-        self.f = ACTIVATIONS[self.activation]
-        self.steps = fused(optimizers.make(self.optimizer), [W.requires_grad_() for W in weights(self.layers)])
+        self.nodes = build(with_output(self.network, task), LINEAR, self.weight_init, self.bias, generator, device)
+        self.f, self.task = ACTIVATIONS[self.activation], task
+        self.steps = fused(optimizers.make(self.optimizer), [W.requires_grad_() for W in weights(self.nodes)])
 
     def forward_pass(self, x: Tensor) -> Tensor:
-        """Return the logits A_L."""
-        H = flat(x)
-        for layer in self.layers[:-1]:
-            H = self.f(functional.linear(H, layer.W, layer.b))
-        return functional.linear(H, self.layers[-1].W, self.layers[-1].b)
+        """Return the output layer's A_L."""
+        H = Maps(self.nodes, x)
+        for node in self.nodes:
+            A = node(*H.before(node))
+            H[node] = self.f(A) if node.layer.activated else A
+        return H.pop(self.nodes[-1])
 
-    def loss(self, A: Tensor, y: Tensor) -> Tensor:
-        """Return the mean loss over the batch."""
+    def loss(self, A: Tensor, T: Tensor) -> Tensor:
+        """Return the mean loss over the batch; T is N class numbers, or N x C values to reconstruct."""
+        if T.is_floating_point():
+            return functional.mse_loss(A, T, reduction="sum") / (2 * len(A))
         if self.output == "softmax":
-            return functional.cross_entropy(A, y)
-        T = functional.one_hot(y, A.shape[1]).to(A.dtype)
-        return functional.binary_cross_entropy_with_logits(A, T, reduction="sum") / len(y)
+            return functional.cross_entropy(A, T)
+        one_hot = functional.one_hot(T, A.shape[1]).to(A.dtype)
+        return functional.binary_cross_entropy_with_logits(A, one_hot, reduction="sum") / len(A)
 
     def train_step(self, x: Tensor, y: Tensor) -> None:
         """Learn from one batch."""
-        self.loss(self.forward_pass(x), y).backward()  # type: ignore[no-untyped-call]
+        self.loss(self.forward_pass(x), target(self.task, x, y)).backward()  # type: ignore[no-untyped-call]
         self.steps.step()
         self.steps.zero_grad(set_to_none=True)
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Prediction:
-        """Score one batch by its output P."""
-        return Prediction(OUTPUTS[self.output](self.forward_pass(x)))
+        """Score one batch by its output P, or a reconstruction by its squared error."""
+        return Prediction(scored(self.task, output_of(self.output, self.task)(self.forward_pass(x)), x))
 
     def state(self) -> dict[str, Tensor]:
         """Return W1, b1, ... of the hidden layers and, last, of the output layer."""
-        return {name: tensor.detach() for name, tensor in symbols(self.layers).items()}
+        return {name: tensor.detach() for name, tensor in symbols(self.nodes).items()}
 
 
 def fused(rule: optimizers.Optimizer, leaves: list[Tensor]) -> torch.optim.Optimizer:

@@ -66,23 +66,24 @@ def hidden(learner: Any, task: Task) -> None:
         )
 
 
+def classification(learner: Any, task: Task) -> None:
+    """Raise for a task that a rule with class labels cannot learn: a demand for `require`."""
+    if task.kind != "classification":
+        raise LearnerError(
+            f"{type(learner).__name__} learns from class labels, a {task.kind} task has none; take another data set"
+        )
+
+
 def require(learner: Any, task: Task, demand: Callable[[Task], None] | None = None) -> None:
-    """Raise for the first field, layer or property of the task that a rule for dense classifiers cannot work with."""
-    rule = type(learner).__name__
+    """Raise for the first field, layer or property of the task that a rule cannot work with."""
     for item in dataclasses.fields(learner):
         if "check" in item.metadata:
             item.metadata["check"](item.name, getattr(learner, item.name))
-    if task.kind != "classification" or task.classes < 2:
+    if task.kind == "classification" and task.classes < 2:
         raise LearnerError(
-            f"{rule} learns a classification of two or more classes, found a {task.kind} task of {task.classes}; "
-            "take another data set"
+            f"{type(learner).__name__} learns two or more classes, found {task.classes}; take another data set"
         )
-    for number, layer in enumerate(networks.layers(learner.network, task)):
-        if layer.kind not in ("dense", "flatten"):
-            raise LearnerError(
-                f"{rule} is written for dense layers, layer {number} of its network is {layer.kind}; give it widths, "
-                "such as [2000, 2000]"
-            )
+    networks.layers(learner.network, task)
     if demand is not None:
         demand(task)
 

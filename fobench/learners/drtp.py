@@ -31,18 +31,9 @@ from torch import Tensor
 
 from fobench.contracts import Prediction, Role, Task, role
 from fobench.learners import checks, optimizers
-from fobench.learners.layers import (
-    ACTIVATIONS,
-    OUTPUTS,
-    WEIGHT_INITS,
-    build,
-    error_,
-    flat,
-    symbols,
-    uniform_,
-    weights,
-    with_output,
-)
+from fobench.learners.activations import ACTIVATIONS, OUTPUTS, error_
+from fobench.learners.initialisation import WEIGHT_INITS, uniform_
+from fobench.learners.layers import build, symbols, weighted, weights, with_output
 
 
 @dataclass
@@ -64,11 +55,13 @@ class DRTP:
     def setup(self, task: Task, generator: torch.Generator, device: str) -> None:
         """Allocate hidden layers, output layer, feedback and optimizer state."""
         checks.require(self, task)
-        *self.hidden, self.top = build(with_output(self.network, task), self.weight_init, self.bias, generator, device)
+        f = ACTIVATIONS[self.activation]
+        nodes = build(with_output(self.network, task), f, self.weight_init, self.bias, generator, device)
+        *self.hidden, self.top = weighted(nodes)
         self.f, self.p = ACTIVATIONS[self.activation], OUTPUTS[self.output]
         # B_l: n_l x C, U(+-sqrt(6/n_l)); kept transposed, so that a label's projection is one contiguous row
         self.B = [
-            uniform_(torch.empty(task.classes, len(layer.W), device=device), len(layer.W), generator).T
+            uniform_(torch.empty(task.classes, layer.layer.units, device=device), layer.layer.units, generator).T
             for layer in self.hidden
         ]
         self.steps = optimizers.make(self.optimizer, weights([*self.hidden, self.top]))
@@ -90,7 +83,7 @@ class DRTP:
     def train_step(self, x: Tensor, y: Tensor) -> None:
         """Learn from one batch, layer by layer during the forward pass."""
         over, over_top = self._divisors(len(x))
-        before = flat(x)
+        before = x.flatten(1)
         for number in range(len(self.hidden)):
             before = self.layer_step(number, before, y, over)
         E = error_(self.p(self.top(before)), y)  # D_L = P - T
@@ -105,7 +98,7 @@ class DRTP:
     @torch.no_grad()
     def predict(self, x: Tensor) -> Prediction:
         """Score one batch by its output P."""
-        H = flat(x)
+        H = x.flatten(1)
         for layer in self.hidden:
             H = self.f.apply_(layer(H))
         return Prediction(self.p(self.top(H)))

@@ -43,7 +43,9 @@ from torch import Tensor
 from fobench import networks
 from fobench.contracts import Prediction, Role, Task, role
 from fobench.learners import checks, optimizers
-from fobench.learners.layers import WEIGHT_INITS, Dense, build, error_, flat, symbols, weights
+from fobench.learners.activations import LINEAR, RELU, error_
+from fobench.learners.initialisation import WEIGHT_INITS
+from fobench.learners.layers import WeightedNode, build, symbols, weighted, weights
 
 
 def _amplitude(name: str, value: Any) -> None:
@@ -82,14 +84,14 @@ class FF:
         """Allocate layers, running means, the head of one-pass inference and optimizer state."""
         checks.require(self, task, self._demand)
         shapes = [layer for layer in networks.layers(self.network, task) if layer.has_weights]
-        self.layers = build(shapes, self.weight_init, self.bias, generator, device)
+        self.layers = weighted(build(shapes, RELU, self.weight_init, self.bias, generator, device))
         self.first = 1 if self.score_layers == "from-second" and len(shapes) > 1 else 0
         self.r = [torch.full((layer.units,), 0.5, device=device) for layer in shapes] if self.peer else []
         records = [
             networks.Layer(networks.dense(task.classes), layer.output_shape, (task.classes,)) for layer in shapes
         ]
         readers = records[self.first :] if self.inference == "one-pass" else []
-        self.V = build(readers, "zero", False, generator, device)
+        self.V = weighted(build(readers, LINEAR, "zero", False, generator, device))
         self.steps = optimizers.make(self.optimizer, weights(self.layers))
         self.head_steps = optimizers.make(self.head_optimizer, weights(self.V))
         self.classes, self.generator = task.classes, generator
@@ -141,7 +143,7 @@ class FF:
                 yield Z
 
     @role(Role.HEAD)
-    def head(self, V: Dense, Z: Tensor) -> Tensor:
+    def head(self, V: WeightedNode, Z: Tensor) -> Tensor:
         """Return one layer's share of the logits, N x C."""
         return V(Z)
 
@@ -158,15 +160,15 @@ class FF:
     def train_step(self, x: Tensor, y: Tensor) -> None:
         """Learn from one batch: positive and negative rows together, layer by layer."""
         if self.inference == "one-pass":
-            self.head_step(flat(x), y)
-        Z = self.overlay(flat(x), torch.cat([y, self.wrong_labels(y)]))
+            self.head_step(x.flatten(1), y)
+        Z = self.overlay(x.flatten(1), torch.cat([y, self.wrong_labels(y)]))
         for number in range(len(self.layers)):
             Z = self.layer_step(number, Z)
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Prediction:
         """Score one batch by goodness under every label (multi-pass) or by the head (one-pass)."""
-        x = flat(x)
+        x = x.flatten(1)
         if self.inference == "one-pass":
             shares = (self.head(V, Z) for V, Z in zip(self.V, self.neutral_pass(x), strict=True))
             return Prediction(reduce(torch.add, shares))

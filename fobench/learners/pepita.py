@@ -36,19 +36,9 @@ from torch import Tensor
 
 from fobench.contracts import Prediction, Role, Task, role
 from fobench.learners import checks, optimizers
-from fobench.learners.layers import (
-    ACTIVATIONS,
-    OUTPUTS,
-    WEIGHT_INITS,
-    Dense,
-    build,
-    error_,
-    flat,
-    symbols,
-    uniform_,
-    weights,
-    with_output,
-)
+from fobench.learners.activations import ACTIVATIONS, OUTPUTS, error_
+from fobench.learners.initialisation import WEIGHT_INITS, uniform_
+from fobench.learners.layers import WeightedNode, build, symbols, weighted, weights, with_output
 
 
 @dataclass
@@ -74,7 +64,10 @@ class PEPITA:
     def setup(self, task: Task, generator: torch.Generator, device: str) -> None:
         """Allocate hidden layers, output layer, F and optimizer state."""
         checks.require(self, task)
-        self.layers = build(with_output(self.network, task), self.weight_init, self.bias, generator, device)
+        f = ACTIVATIONS[self.activation]
+        self.layers = weighted(
+            build(with_output(self.network, task), f, self.weight_init, self.bias, generator, device)
+        )
         self.F = uniform_(torch.empty(task.inputs, task.classes, device=device), task.inputs, generator)
         self.F.mul_(self.feedback_scale)
         self.f, self.p, self.generator = ACTIVATIONS[self.activation], OUTPUTS[self.output], generator
@@ -89,11 +82,11 @@ class PEPITA:
         """Draw one mask of dropped units per hidden layer, N x n_l, and none for the output."""
         if self.keep == 1:
             return [None] * len(self.layers)
-        sizes = [(samples, len(layer.W)) for layer in self.layers[:-1]]
+        sizes = [(samples, layer.layer.units) for layer in self.layers[:-1]]
         masks = [torch.empty(size, dtype=torch.bool, device=self.F.device) for size in sizes]
         return [*(mask.bernoulli_(1 - self.keep, generator=self.generator) for mask in masks), None]
 
-    def activity(self, layer: Dense, before: Tensor, mask: Tensor | None) -> Tensor:
+    def activity(self, layer: WeightedNode, before: Tensor, mask: Tensor | None) -> Tensor:
         """Return H_l after activation and mask; of the output layer, P."""
         A = layer(before)
         if layer is self.layers[-1]:
@@ -114,7 +107,7 @@ class PEPITA:
         return torch.addmm(x, E, self.F.T, alpha=self.sign)
 
     @role(Role.SECOND_PASS)
-    def modulated_pass(self, layer: Dense, before: Tensor, mask: Tensor | None) -> Tensor:
+    def modulated_pass(self, layer: WeightedNode, before: Tensor, mask: Tensor | None) -> Tensor:
         """Take the modulated pass one layer on: H_l^err."""
         return self.activity(layer, before, mask)
 
@@ -122,9 +115,9 @@ class PEPITA:
     def train_step(self, x: Tensor, y: Tensor) -> None:
         """Learn from one batch."""
         masks = self.dropout_masks(len(x))
-        H = self.standard_pass(flat(x), masks)
+        H = self.standard_pass(x.flatten(1), masks)
         E = error_(H.pop(), y)  # E = H_L - T
-        before = self.modulate(flat(x), E)  # X^err
+        before = self.modulate(x.flatten(1), E)  # X^err
         for layer in self.layers[:-1]:
             after = self.modulated_pass(layer, before, masks.pop(0))  # H_l^err
             layer.accumulate_(H.pop(0).sub_(after), before, self.steps)  # G_l = (H_l - H_l^err)^T H_{l-1}^err / N
@@ -135,7 +128,7 @@ class PEPITA:
     @torch.no_grad()
     def predict(self, x: Tensor) -> Prediction:
         """Score one batch by the output of one standard pass, without masks."""
-        H = flat(x)
+        H = x.flatten(1)
         for layer in self.layers:
             H = self.activity(layer, H, None)
         return Prediction(H)

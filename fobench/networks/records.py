@@ -25,14 +25,28 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 """Fields of each kind of record: `int` where a value must be given, else the default.
 
-`kernel`, `stride` and `padding` are one number or [rows, columns]; a `local` layer is a convolution with weights of its own
-at every position; `pool` has mode `max` or `mean` and by default its kernel as stride; `add` adds the output of an earlier
-layer, by its index from 0, or -1 for the network's input.
+`kernel`, `stride` and `padding` are one number or [rows, columns]; `padding` may also be [top, bottom, left, right], or
+`same`, as TensorFlow has it: ceil(size / stride) positions, an odd surplus below and on the right. A `local` layer is a
+convolution with weights of its own at every position; `pool` has mode `max` or `mean` and by default its kernel as stride;
+`add` adds the output of an earlier layer, by its index from 0, or -1 for the network's input.
+"""
+
+OPTIONS: dict[str, Any] = {"source": None, "activate": None}
+"""Fields that any record may have and that stand in it only where they are given.
+
+`source` is the earlier layer that is read, by its index, in place of the layer before (a shortcut reads its block's input);
+an `add` has it anyway, for its second addend. `activate: false` leaves a layer with weights linear (a convolution in front
+of an `add`), `activate: true` applies the rule's activation to an `add`.
 """
 
 
 class NetworkError(FobenchError):
-    """A network that is not a list of layer records, or whose shapes do not fit."""
+    """A network that is not a list of layer records, or whose shapes do not fit; `layer` is the index of the wrong one."""
+
+    def __init__(self, message: str, layer: int | None = None) -> None:
+        """Put the layer in front of the message."""
+        super().__init__(message if layer is None else f"layer {layer}: {message}")
+        self.layer = layer
 
 
 @dataclass(frozen=True)
@@ -42,6 +56,8 @@ class Layer:
     record: Record
     input_shape: tuple[int, ...]
     output_shape: tuple[int, ...]
+    sources: tuple[int, ...] = (-1,)
+    """The layers that it reads, by index; -1 is the network's input."""
 
     @property
     def kind(self) -> str:
@@ -52,6 +68,21 @@ class Layer:
     def has_weights(self) -> bool:
         """Say whether the layer multiplies by weights."""
         return self.kind in ("dense", "conv", "depthwise", "local")
+
+    @property
+    def activated(self) -> bool:
+        """Say whether the rule's activation follows."""
+        return bool(self.record.get("activate", self.has_weights))
+
+    @property
+    def positions(self) -> int:
+        """Number of places where the weights are applied: rows x columns of a map's output, else 1."""
+        return _product(self.output_shape[1:]) if len(self.output_shape) == 3 else 1
+
+    @property
+    def padding(self) -> tuple[int, int, int, int]:
+        """Rows and columns of zeros around the input: top, bottom, left, right."""
+        return sides(self.record, self.input_shape)
 
     @property
     def inputs(self) -> int:
@@ -74,18 +105,46 @@ class Layer:
         if self.kind == "depthwise":
             return self.input_shape[0] * window
         per_position = self.input_shape[0] * self.output_shape[0] * window
-        return per_position * (_product(self.output_shape[1:]) if self.kind == "local" else 1)
+        return per_position * (self.positions if self.kind == "local" else 1)
 
     @property
     def macs(self) -> int:
         """Multiply-accumulates of one forward pass of one sample, without biases."""
-        shared = _product(self.output_shape[1:]) if self.kind in ("conv", "depthwise") else 1
-        return self.weights * shared
+        return self.weights * (self.positions if self.kind in ("conv", "depthwise") else 1)
+
+    @property
+    def biases(self) -> int:
+        """Number of biases, where the rule has them: one per channel, or per unit."""
+        if not self.has_weights:
+            return 0
+        return self.output_shape[0] if self.kind in ("conv", "depthwise") else self.units
 
 
 def pair(value: Any) -> tuple[int, int]:
     """Return (rows, columns) of a kernel, stride or padding that is one number or two."""
     return (value, value) if isinstance(value, int) else (value[0], value[1])
+
+
+def strides(record: Record) -> tuple[int, int]:
+    """Return the stride (rows, columns) of a record with a window; a pool's is its kernel unless given."""
+    return pair(record["kernel"] if record["stride"] is None else record["stride"])
+
+
+def sides(record: Record, shape: tuple[int, ...]) -> tuple[int, int, int, int]:
+    """Return the padding (top, bottom, left, right) of a record with a window on a map of `shape`."""
+    padding = record["padding"]
+    if padding == "same":
+        return (*_same(record, shape, 0), *_same(record, shape, 1))
+    if isinstance(padding, int):
+        return (padding,) * 4
+    rows, columns = padding[:2], padding[2:]
+    return (*rows, *columns) if columns else (rows[0], rows[0], rows[1], rows[1])
+
+
+def _same(record: Record, shape: tuple[int, ...], axis: int) -> tuple[int, int]:
+    kernel, stride, size = pair(record["kernel"])[axis], strides(record)[axis], shape[axis + 1]
+    surplus = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+    return surplus // 2, surplus - surplus // 2
 
 
 def _product(values: tuple[int, ...]) -> int:
@@ -100,9 +159,9 @@ def dense(units: int) -> Record:
     return {"kind": "dense", "units": units}
 
 
-def conv(channels: int, kernel: Any = 3, stride: Any = 1, padding: Any = 0) -> Record:
+def conv(channels: int, kernel: Any = 3, stride: Any = 1, padding: Any = 0, **options: Any) -> Record:
     """Convolution."""
-    return {"kind": "conv", "channels": channels, "kernel": kernel, "stride": stride, "padding": padding}
+    return {"kind": "conv", "channels": channels, "kernel": kernel, "stride": stride, "padding": padding, **options}
 
 
 def depthwise(kernel: Any = 3, stride: Any = 1, padding: Any = 0) -> Record:
@@ -125,6 +184,6 @@ def flatten() -> Record:
     return {"kind": "flatten"}
 
 
-def add(source: int) -> Record:
+def add(source: int, **options: Any) -> Record:
     """Add the output of layer `source` (from 0; -1 is the network's input)."""
-    return {"kind": "add", "source": source}
+    return {"kind": "add", "source": source, **options}

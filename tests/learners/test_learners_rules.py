@@ -86,7 +86,7 @@ def test_nothing_lingers_between_steps(rule):
     assert all(tensor.grad is None and tensor.grad_fn is None for tensor in learner.state().values())
     assert learner.predict(x).scores.grad_fn is None and not learner.predict(x).scores.requires_grad
     if rule is BPAutograd:
-        assert all(tensor.grad is None for layer in learner.layers for tensor in layer.weights)
+        assert all(tensor.grad is None for node in learner.nodes for tensor in node.weights)
 
 
 @every_rule

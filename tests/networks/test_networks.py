@@ -25,6 +25,7 @@ from fobench.networks import (
     layers,
     local,
     named_networks,
+    named_tasks,
     pool,
 )
 
@@ -153,7 +154,7 @@ def test_named_networks_can_be_changed_without_harm(name: str) -> None:
         ([2000] * 4, FLAT, "169-2000x4"),
         ([1024, 512, 512], FLAT, "169-1024-512x2"),
         ([], FLAT, "169"),
-        ("pepita-conv", IMAGE, "3x32x32-conv32-pool-flatten"),
+        ("pepita-conv", IMAGE, "3x32x32-pepita-conv"),
         ([conv(8, padding=1), conv(8, padding=1), local(4), 7], IMAGE, "3x32x32-conv8x2-local4-7"),
     ],
 )
@@ -180,11 +181,11 @@ def test_short_names(network: Any, task: Task, expected: str) -> None:
         ([{"kind": {}}], "is neither a width nor a record"),
         ([{"kind": "dense"}], "layer 0: a dense layer needs 'units'"),
         ([{"kind": "dense", "units": 3, "bias": True}], "layer 0: a dense layer has no field 'bias'; it has units"),
-        ([{"kind": "flatten", "units": 3}], "layer 0: a flatten layer has no field 'units'; it has no fields"),
+        ([{"kind": "flatten", "units": 3}], "layer 0: a flatten layer has no field 'units'; it has source, activate"),
         ([{"kind": "conv", "channels": 3, "kernel": [1, 2, 3]}], "layer 0: kernel is"),
         ([{"kind": "conv", "channels": 3, "padding": -1}], "padding is -1; expected a whole number of at least 0"),
         ([{"kind": "conv", "channels": [3, 3]}], "channels is"),
-        ([{"kind": "pool", "mode": "median"}], "mode 'median'; expected max or mean"),
+        ([{"kind": "pool", "mode": "median"}], "mode is 'median'; expected max or mean"),
         ([{"kind": "pool", "mode": ["max"]}], "expected max or mean"),
         ([{"kind": "add", "source": -2}], "source is -2; expected a whole number of at least -1"),
     ],
@@ -206,9 +207,9 @@ def test_what_is_no_network(network: Any, expected: str) -> None:
             IMAGE,
             "layer 5: a window of (2, 2) does not fit a map of (1, 1)",
         ),
-        ([conv(3), add(-1)], IMAGE, "layer 1: add of shapes (3, 32, 32) (layer -1) and (3, 30, 30) does not fit"),
-        ([add(0)], IMAGE, "layer 0: add takes an earlier layer, found source 0"),
-        ([conv(3), add(7)], IMAGE, "layer 1: add takes an earlier layer, found source 7"),
+        ([conv(3), add(-1)], IMAGE, "layer 1: add of shapes (3, 30, 30) and (3, 32, 32) (layer -1) does not fit"),
+        ([add(0)], IMAGE, "layer 0: reads layer 0, which does not come before it"),
+        ([conv(3), add(7)], IMAGE, "layer 1: reads layer 7, which does not come before it"),
     ],
 )
 def test_what_does_not_fit_the_task(network: Any, task: Task, expected: str) -> None:
@@ -238,3 +239,42 @@ def test_whatever_it_is_it_fits_or_gives_a_network_error(network: Any, task: Tas
         return
     assert all(size >= 1 for layer in found for size in layer.output_shape)
     assert expand([layer.record for layer in found]) == [layer.record for layer in found]
+
+
+TINY = {
+    "ds-cnn": (22_016, 588, 2_656_768),
+    "mobilenet-v1-0.25": (208_112, 2_738, 7_489_664),
+    "resnet8": (77_360, 346, 12_501_632),
+    "autoencoder": (264_192, 1_672, 264_192),
+}
+"""Weights, biases and multiply-accumulates of the reference TFLite files (`mlcommons_tiny` 5)."""
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_the_tiny_nets_have_the_published_counts(name: str) -> None:
+    task = named_tasks()[name]
+    net = layers([*expand(name), dense(task.outputs)], task)
+    assert tuple(sum(getattr(layer, what) for layer in net) for what in ("weights", "biases", "macs")) == TINY[name]
+    assert describe(name, task).endswith(f"-{name}")
+
+
+@given(size=st.integers(1, 40), kernel=st.integers(1, 9), stride=st.integers(1, 4))
+def test_same_padding_gives_a_position_for_every_stride(size: int, kernel: int, stride: int) -> None:
+    record = conv(1, kernel=kernel, stride=stride, padding="same")
+    layer = layers([record], Task("classification", (1, size, size), 2))[0]
+    top, bottom, *_ = layer.padding
+    assert layer.output_shape == (1, -(-size // stride), -(-size // stride))
+    assert bottom - top in (0, 1)
+
+
+def test_a_shortcut_reads_its_source() -> None:
+    net = layers([conv(4, padding=1), conv(4, padding=1, activate=False), conv(4, 1, source=-1), add(1)], IMAGE)
+    assert [layer.sources for layer in net] == [(-1,), (0,), (-1,), (2, 1)]
+    assert [layer.input_shape[0] for layer in net] == [3, 4, 3, 4]
+    assert [layer.activated for layer in net] == [True, False, True, False]
+
+
+def test_an_error_knows_its_layer() -> None:
+    with pytest.raises(NetworkError) as caught:
+        layers([dense(5), conv(3)], FLAT)
+    assert caught.value.layer == 1
