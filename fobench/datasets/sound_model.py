@@ -37,7 +37,7 @@ def machine(abnormal: Array, frames: int, bands: int, rng: np.random.Generator) 
     strengths = rng.normal(0, 0.8, (len(abnormal), CAUSES))
     spectra = strengths @ parts
     squeal = np.abs(places - rng.uniform(0.1, 0.9, (len(abnormal), 1))) < 1 / 16
-    spectra += 1.5 * squeal * np.asarray(abnormal)[:, None]
+    spectra += squeal * np.asarray(abnormal)[:, None]
     stacked = rng.normal(0, 0.5, (len(abnormal), frames, bands)).astype(np.float32)
     stacked += spectra[:, None].astype(np.float32)
     return stacked.reshape(len(abnormal), frames * bands)
