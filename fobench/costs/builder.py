@@ -16,7 +16,7 @@ from fobench.networks import Layer
 
 
 @dataclass
-class Phase:
+class Draft:
     """The operations of one phase as they are written; `rows` versions of each sample go through the network at once.
 
     Without `in_place` every elementwise result but f(A) has a place of its own, as autograd has it.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fobench.contracts import Role, Task
-from fobench.costs.builder import Phase
+from fobench.costs.builder import Draft
 from fobench.costs.graph import INPUT, Graph, Node, graph
 from fobench.costs.program import Buffer, BufferRole, Program
 from fobench.costs.setting import Setting
@@ -29,8 +29,8 @@ class Writer:
         """Declare weights and biases, and the batch of both phases."""
         self.graph, self.task, self.setting = graph(network, task, output), task, setting
         self.persistent: dict[str, Buffer] = {}
-        self.train = Phase(self.persistent, setting.padded)
-        self.infer = Phase(self.persistent, setting.padded)
+        self.train = Draft(self.persistent, setting.padded)
+        self.infer = Draft(self.persistent, setting.padded)
         labelled = task.kind == "classification"
         self.train.batch(task.inputs, labelled)
         self.infer.batch(task.inputs, False)
@@ -49,7 +49,7 @@ class Writer:
         self.persistent[name] = Buffer(name, role, elements, per_sample=False)
         return name
 
-    def feedback(self, phase: Phase, name: str, elements: int) -> str:
+    def feedback(self, phase: Draft, name: str, elements: int) -> str:
         """Return a fixed random matrix: stored, or with `setting.seeded` drawn again into a scratch of no size.
 
         A drawn element is used at once, so it needs no place; the draws are counted as elementwise operations.
@@ -83,7 +83,7 @@ class Writer:
 class Pass:
     """One pass over the graph: its maps carry a suffix, its buffers and products a role."""
 
-    phase: Phase
+    phase: Draft
     suffix: str = ""
     role: Role = Role.FORWARD
     buffers: BufferRole = BufferRole.ACTIVATION
@@ -140,17 +140,16 @@ def squashed(writer: Writer, walk: Pass, output: Node) -> str:
     return map_
 
 
-def derive(phase: Phase, node: Node, signal: str, walk: Pass | None = None) -> str:
+def derive(phase: Draft, node: Node, signal: str) -> str:
     """Return D = S o f'(A) of an activated node, the signal itself of a linear one."""
     if not node.layer.activated or node.is_output:
         return signal
-    map_ = (walk or Pass(phase)).name(node.name)
     name = phase.value(f"D({node.name})" if not node.weighted else f"D{node.number}", BufferRole.ERROR, node.units)
-    phase.each(f"{name} = {signal} o f'({map_})", (signal, map_), name)
+    phase.each(f"{name} = {signal} o f'({node.name})", (signal, node.name), name)
     return name
 
 
-def unpool(phase: Phase, node: Node, signal: str) -> str:
+def unpool(phase: Draft, node: Node, signal: str) -> str:
     """Return the adjoint of a pool: indices of a maximum are found again from the map that was pooled."""
     name = phase.value(f"S({node.source}) by {node.name}", BufferRole.ERROR, node.layer.inputs)
     reads = (signal, node.source) if node.layer.record["mode"] == "max" else (signal,)
@@ -184,7 +183,7 @@ def correlate(
 ) -> None:
     """Write the product of an update, fused into the weight or its momentum where the optimizer allows."""
     phase, states = writer.train, writer.setting.states
-    if gradient or len(states) > 1:
+    if gradient or len(states) > 1 or not writer.setting.fused:
         result = phase.scratch(f"G_{weight}", writer.persistent[weight].elements)
         phase.product(text, role, macs, operands, result)
         if not gradient:
@@ -218,7 +217,7 @@ def backward(writer: Writer, error_name: str, matrix: Matrix, gradient: bool = F
             accumulate(writer, node, signal, node.source, gradient=gradient)
 
 
-def _adjoint(phase: Phase, net: Graph, node: Node, signal: str, matrix: Matrix) -> str:
+def _adjoint(phase: Draft, net: Graph, node: Node, signal: str, matrix: Matrix) -> str:
     if node.layer.kind == "add":
         return signal
     if node.layer.kind == "pool":
@@ -231,7 +230,7 @@ def _adjoint(phase: Phase, net: Graph, node: Node, signal: str, matrix: Matrix) 
     return name
 
 
-def _join(phase: Phase, net: Graph, signals: dict[str, str], source: str, signal: str) -> None:
+def _join(phase: Draft, net: Graph, signals: dict[str, str], source: str, signal: str) -> None:
     """Add the signals of all readers of a map."""
     if source in signals:
         one, other = signals[source], signal

@@ -151,6 +151,16 @@ def test_a_buffer_lives_from_first_write_to_last_touch() -> None:
     assert step.minimum(1, Format.INT8) == 12 and max(step.live(step.lifetimes(1, Format.INT8))) == 16
 
 
+def test_a_gradient_exists_unless_it_is_fused() -> None:
+    def scratch(**fields: object) -> set[str]:
+        program = program_of("bp", {"network": [8], "bias": False, **fields}, Task("classification", (20,), 3))
+        return {name for name, buffer in program.train.buffers.items() if buffer.role is BufferRole.SCRATCH}
+
+    assert scratch() == scratch(optimizer="momentum") == set()
+    assert scratch(fused=False) == scratch(fused=False, optimizer="momentum") == {"G_W1", "G_W2"}
+    assert scratch(optimizer="adam") == {"G_W1", "G_W2"}
+
+
 def test_padded_copies_are_scratch() -> None:
     plain, padded = bp.program("ds-cnn", SPEECH), bp.program("ds-cnn", SPEECH, Setting(padded=True))
     assert plain.macs() == padded.macs()

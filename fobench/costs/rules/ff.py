@@ -17,7 +17,7 @@ from typing import Any
 
 from fobench.contracts import Role, Task
 from fobench.costs import walk
-from fobench.costs.builder import Phase
+from fobench.costs.builder import Draft
 from fobench.costs.graph import INPUT, Node
 from fobench.costs.program import BufferRole, CostError, Kind, Program
 from fobench.costs.setting import PLAIN, Setting
@@ -108,7 +108,7 @@ def layer_steps(writer: Writer, peer: float) -> None:
         walk.accumulate(writer, node, D, before, f"G{node.number} = {D}^T {before} / 2N")
 
 
-def _overlay(writer: Writer, phase: Phase) -> str:
+def _overlay(writer: Writer, phase: Draft) -> str:
     """Write positive and negative rows: the label over the first C values, or for a reconstruction a mix of two samples."""
     rows = phase.value("Z0", BufferRole.ACTIVATION, writer.task.inputs)
     reads: tuple[str, ...] = (INPUT, *(("y",) if "y" in phase.buffers else ()))
@@ -141,7 +141,7 @@ def multi_pass(writer: Writer, scored: tuple[Node, ...], reach: Mapping[str, flo
 
 
 def neutral(
-    writer: Writer, phase: Phase, role: Role, normalise: bool = True, reach: Mapping[str, float] | None = None
+    writer: Writer, phase: Draft, role: Role, normalise: bool = True, reach: Mapping[str, float] | None = None
 ) -> Iterator[tuple[Node, str]]:
     """Pass the sample with a neutral label up, and yield each node with weights and its map, normalised or as it is."""
     first = phase.value("Z0^n", BufferRole.ACTIVATION, writer.task.inputs)

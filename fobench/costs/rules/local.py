@@ -21,7 +21,7 @@ from typing import Any
 
 from fobench.contracts import Role, Task
 from fobench.costs import walk
-from fobench.costs.builder import Phase
+from fobench.costs.builder import Draft
 from fobench.costs.graph import Node, require_classes
 from fobench.costs.program import BufferRole, CostError, Kind, Program
 from fobench.costs.setting import PLAIN, Setting
@@ -30,7 +30,7 @@ from fobench.networks import Layer
 
 ORDERS = ("greedy", "sweep")
 
-ReadOut = Callable[[Writer, Node, Phase], str]
+ReadOut = Callable[[Writer, Node, Draft], str]
 """Declares the read-out matrix of a node and returns its name."""
 
 
@@ -154,11 +154,11 @@ def _first_half(layer: Layer) -> Layer:
     return replace(layer, output_shape=(max(layer.units // 2, 1),))
 
 
-def _fixed(writer: Writer, node: Node, phase: Phase) -> str:
+def _fixed(writer: Writer, node: Node, phase: Draft) -> str:
     return writer.feedback(phase, f"B{node.number}", writer.task.classes * ends(writer, node).units)
 
 
-def _trained(writer: Writer, node: Node, phase: Phase) -> str:
+def _trained(writer: Writer, node: Node, phase: Draft) -> str:
     writer.trains_weight(f"M{node.number}")
     return f"M{node.number}"
 
