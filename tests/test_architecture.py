@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "datasets": {"contracts"},
     "meters": {"contracts"},
     "tracers": {"contracts"},
-    "costs": {"contracts", "networks"},
+    "costs": {"contracts", "networks", "plugins"},
     "suite": {"contracts", "plugins", "networks"},
     "harness": {"contracts", "plugins", "store", "networks"},
     "report": {"contracts", "store", "plugins"},
