@@ -11,7 +11,7 @@ have no weights. The same record is the same layer for every rule.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -20,90 +20,15 @@ from torch.nn import functional
 
 from fobench import networks
 from fobench.contracts import Role, Task, role
-from fobench.learners.activations import LINEAR, Activation
+from fobench.learners.activations import Activation
 from fobench.learners.checks import lookup
+from fobench.learners.convolution import convolution
 from fobench.learners.initialisation import WEIGHT_INITS
+from fobench.learners.nodes import Node, WeightedNode
 from fobench.learners.optimizers import Optimizer, Pair
 from fobench.networks import Layer
 
-
-class Node:
-    """One layer of a network: its place, what it reads and, where it is activated, f."""
-
-    def __init__(self, layer: Layer, index: int, f: Activation) -> None:
-        """Take the shapes; layers with weights allocate, without initialising."""
-        self.layer, self.index, self.sources = layer, index, layer.sources
-        self.f = f if layer.activated else LINEAR
-
-    @property
-    def weights(self) -> list[Tensor]:
-        """The trained tensors."""
-        return []
-
-    def __call__(self, *before: Tensor) -> Tensor:
-        """Return A, N x output_shape, from what the sources hold."""
-        raise NotImplementedError
-
-    def activity(self, *before: Tensor) -> Tensor:
-        """Return H = f(A)."""
-        return self.f.apply_(self(*before))
-
-    def adjoint(self, delta: Tensor, before: Tensor, W: Tensor | None = None) -> Tensor:
-        """Return the signal that reaches a source, N x its shape; `W` stands in for the weights (feedback alignment)."""
-        raise NotImplementedError
-
-    def accumulate_(
-        self, delta: Tensor, before: Tensor, optimizer: Optimizer, over: float | None = None, minus: Pair | None = None
-    ) -> None:
-        """Step along the correlation of `delta` and `before` divided by `over`, by default the batch size N.
-
-        With `minus`, another such pair, along the difference of the two correlations.
-        """
-
-
-class WeightedNode(Node):
-    """A layer with weights `W` and, with bias, `b`; `fan_in` and `fan_out` are those of one output and input value."""
-
-    W: Tensor
-    b: Tensor | None
-    fan_in: int
-    fan_out: int
-
-    def allocate(self, W: Sequence[int], b: Sequence[int] | None, device: str) -> None:
-        """Allocate weights and, unless None, biases."""
-        self.W = torch.empty(*W, device=device)
-        self.b = None if b is None else torch.empty(*b, device=device)
-
-    @property
-    def weights(self) -> list[Tensor]:
-        """The trained tensors."""
-        return [self.W] if self.b is None else [self.W, self.b]
-
-    def correlation(self, delta: Tensor, before: Tensor) -> Tensor:
-        """Return the sum over samples and positions of `delta` times what its weights read, shaped as W."""
-        raise NotImplementedError
-
-    def summed(self, delta: Tensor) -> Tensor:
-        """Return the sum of `delta` over samples, shaped as b."""
-        return delta.sum(0)
-
-    def step_(self, delta: Tensor, before: Tensor, optimizer: Optimizer, over: float, minus: Pair | None) -> None:
-        """Let the weights step along their correlation."""
-        G = self.correlation(delta, before)
-        if minus is not None:
-            G.sub_(self.correlation(*minus))
-        optimizer.step_(self.W, G.div_(over))
-
-    @role(Role.WEIGHT_UPDATE)
-    def accumulate_(
-        self, delta: Tensor, before: Tensor, optimizer: Optimizer, over: float | None = None, minus: Pair | None = None
-    ) -> None:
-        """Step along the correlation of `delta` and `before`, and the bias along the sum of `delta`, over `over`."""
-        over = len(delta) if over is None else over
-        self.step_(delta, before, optimizer, over, minus)
-        if self.b is not None:
-            g = self.summed(delta)
-            optimizer.step_(self.b, (g if minus is None else g.sub_(self.summed(minus[0]))).div_(over))
+__all__ = ["Dense", "Local", "Node", "Pool", "WeightedNode", "build", "symbols", "weighted", "weights", "with_output"]
 
 
 class Dense(WeightedNode):
@@ -129,58 +54,6 @@ class Dense(WeightedNode):
         """Let W step along `D^T H / over`, without forming it where the optimizer allows."""
         less = None if minus is None else (minus[0], minus[1].flatten(1))
         optimizer.correlate_(self.W, delta, before.flatten(1), over, less)
-
-
-class Conv(WeightedNode):
-    """Convolution, of all channels or (`depthwise`) of each by itself: `W` channels x (inputs or 1) x rows x columns."""
-
-    def __init__(self, layer: Layer, index: int, f: Activation, bias: bool, device: str) -> None:
-        super().__init__(layer, index, f)
-        channels, kernel = layer.output_shape[0], networks.pair(layer.record["kernel"])
-        self.groups = layer.input_shape[0] if layer.kind == "depthwise" else 1
-        self.stride = networks.strides(layer.record)
-        top, bottom, left, right = layer.padding
-        even = top == bottom and left == right
-        self.padding = (top, left) if even else (0, 0)  # what the kernel pads by itself
-        self.margins = () if even else (left, right, top, bottom)  # else a padded copy is made
-        self.fan_in = layer.input_shape[0] // self.groups * math.prod(kernel)
-        self.fan_out = channels // self.groups * math.prod(kernel)
-        self.allocate((channels, layer.input_shape[0] // self.groups, *kernel), (channels,) if bias else None, device)
-
-    def padded(self, before: Tensor) -> Tensor:
-        """Return the input with its margins of zeros, where the kernel does not pad by itself."""
-        return functional.pad(before, self.margins) if self.margins else before
-
-    @role(Role.FORWARD)
-    def __call__(self, *before: Tensor) -> Tensor:
-        """Return the convolution of the map with W, N x channels x rows x columns."""
-        return torch.conv2d(self.padded(before[0]), self.W, self.b, self.stride, self.padding, 1, self.groups)
-
-    def _gradients(self, delta: Tensor, padded: Tensor, W: Tensor, wanted: list[bool]) -> Any:
-        return torch.ops.aten.convolution_backward(
-            delta, padded, W, None, self.stride, self.padding, (1, 1), False, (0, 0), self.groups, wanted
-        )
-
-    @role(Role.INPUT_GRADIENT)
-    def adjoint(self, delta: Tensor, before: Tensor, W: Tensor | None = None) -> Tensor:
-        """Return the transposed convolution of D with W, N x the source's shape."""
-        signal: Tensor = self._gradients(delta, self.padded(before), self.W if W is None else W, [True, False, False])[
-            0
-        ]
-        if not self.margins:
-            return signal
-        left, _, top, _ = self.margins
-        _, rows, columns = self.layer.input_shape
-        return signal[:, :, top : top + rows, left : left + columns]
-
-    def correlation(self, delta: Tensor, before: Tensor) -> Tensor:
-        """Return the correlation of D with the map, summed over samples and positions."""
-        G: Tensor = self._gradients(delta, self.padded(before), self.W, [False, True, False])[1]
-        return G
-
-    def summed(self, delta: Tensor) -> Tensor:
-        """Return the sum of D over samples and positions."""
-        return delta.sum((0, 2, 3))
 
 
 class Local(WeightedNode):
@@ -290,7 +163,9 @@ class Add(Node):
         return delta
 
 
-WEIGHTED: dict[str, type[Dense | Conv | Local]] = {"dense": Dense, "conv": Conv, "depthwise": Conv, "local": Local}
+WEIGHTED: dict[str, Callable[..., WeightedNode]] = {
+    "dense": Dense, "conv": convolution, "depthwise": convolution, "local": Local,
+}  # fmt: skip
 WEIGHTLESS: dict[str, type[Node]] = {"pool": Pool, "flatten": Flatten, "add": Add}
 
 

@@ -18,7 +18,7 @@ def close(found, expected):
 
 @every_net
 @pytest.mark.parametrize("rule", [BP, BPAutograd])
-@pytest.mark.parametrize(("f", "bias"), [("relu", True), ("tanh", False)])
+@pytest.mark.parametrize(("f", "bias"), [("relu", True), ("tanh", False), ("linear", True)])
 def test_bp_on_every_kind_of_layer(rule, name, f, bias):
     network, task = NETS[name]
     learner = set_up(rule(network, activation=f, bias=bias, optimizer=UNIT), task)
