@@ -11,7 +11,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from fobench import networks
 from fobench.contracts import Role, role
@@ -31,7 +30,7 @@ class Conv(WeightedNode):
         top, bottom, left, right = layer.padding
         even = top == bottom and left == right
         self.padding = (top, left) if even else (0, 0)  # what the kernel pads by itself
-        self.margins = () if even else (left, right, top, bottom)  # else a padded copy is made
+        self.margins = not even  # a padded copy is made
         self.fan_in = layer.input_shape[0] // self.groups * math.prod(kernel)
         self.fan_out = channels // self.groups * math.prod(kernel)
         self.allocate((channels, layer.input_shape[0] // self.groups, *kernel), (channels,) if bias else None, device)
@@ -39,7 +38,24 @@ class Conv(WeightedNode):
 
     def padded(self, before: Tensor) -> Tensor:
         """Return the input with its margins of zeros, where the kernel does not pad by itself."""
-        return functional.pad(before, self.margins) if self.margins else before
+        if not self.margins:
+            return before
+        framed = self.frame(before).zero_()
+        self.inside(framed).copy_(before)
+        return framed
+
+    def frame(self, like: Tensor) -> Tensor:
+        """Allocate a map with margins, for the batch of `like`."""
+        top, bottom, left, right = self.layer.padding
+        channels, rows, columns = self.layer.input_shape
+        shape = (len(like), channels, top + rows + bottom, left + columns + right)
+        return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
+
+    def inside(self, framed: Tensor) -> Tensor:
+        """Return the part of such a map within its margins."""
+        top, _, left, _ = self.layer.padding
+        _, rows, columns = self.layer.input_shape
+        return framed[:, :, top : top + rows, left : left + columns]
 
     @role(Role.FORWARD)
     def __call__(self, *before: Tensor) -> Tensor:
@@ -55,17 +71,11 @@ class Conv(WeightedNode):
     def adjoint(self, delta: Tensor, before: Tensor, W: Tensor | None = None) -> Tensor:
         """Return the transposed convolution of D with W, N x the source's shape."""
         W = self.W if W is None else W
-        if not self.margins:
-            unpadded: Tensor = self._gradients(delta, before, W, [True, False, False])[0]
-            return unpadded
-        left, right, top, bottom = self.margins
-        channels, rows, columns = self.layer.input_shape
         # of the input, the kernel reads nothing but the shape
-        shape = delta.new_empty(len(delta), channels, top + rows + bottom, left + columns + right)
+        shape = self.frame(delta) if self.margins else before
         signal: Tensor = self._gradients(delta, shape, W, [True, False, False])[0]
         del shape
-        inside = signal[:, :, top : top + rows, left : left + columns]
-        return inside.contiguous(memory_format=torch.channels_last)
+        return self.inside(signal).contiguous(memory_format=torch.channels_last) if self.margins else signal
 
     def correlation(self, delta: Tensor, before: Tensor) -> Tensor:
         """Return the correlation of D with the map, summed over samples and positions."""

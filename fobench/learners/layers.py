@@ -135,8 +135,13 @@ class Pool(Node):
             back = torch.ops.aten.max_pool2d_with_indices_backward
             signal: Tensor = back(delta, before, *self.window, (1, 1), False, places)
         else:
-            signal = torch.ops.aten.avg_pool2d_backward(delta, before, *self.window, False, True, None)
+            signal = torch.ops.aten.avg_pool2d_backward(delta, self._shape(before), *self.window, False, True, None)
         return signal
+
+    def _shape(self, before: Tensor) -> Tensor:
+        """Return a map of the source's shape, which is all that a mean's adjoint reads; `before` where it has it."""
+        shape = (len(before), *self.layer.input_shape)
+        return before if before.shape == shape else before.new_empty(shape)
 
 
 class Flatten(Node):
