@@ -59,7 +59,8 @@ class Dense(WeightedNode):
 class Local(WeightedNode):
     """Convolution with weights of its own at every position: `W` rows x columns x channels x (inputs x kernel).
 
-    One row of positions is worked on at a time, so that the windows of a map, kernel-size times its bytes, never exist.
+    One row of positions is worked on at a time, in bands of the map with the samples innermost: neither a padded map nor the
+    windows of a whole map, kernel-size times its bytes, ever exist.
     """
 
     def __init__(self, layer: Layer, index: int, f: Activation, bias: bool, device: str) -> None:
@@ -70,47 +71,53 @@ class Local(WeightedNode):
         self.fan_out = channels * math.prod(self.kernel)
         self.allocate((rows, columns, channels, self.fan_in), layer.output_shape if bias else None, device)
 
-    def padded(self, before: Tensor) -> Tensor:
-        """Return the input with its margins of zeros."""
-        top, bottom, left, right = self.layer.padding
-        return functional.pad(before, (left, right, top, bottom)) if any(self.layer.padding) else before
+    def band(self, samples: int, row: int) -> tuple[Tensor, Tensor, slice]:
+        """Return a band of zeros as high as the kernel, the part of it that lies on the map, and the map's rows there.
 
-    def windows(self, padded: Tensor, row: int) -> Tensor:
+        The band is inputs x kernel rows x padded columns x N, the part inputs x rows x columns x N.
+        """
+        inputs, rows, columns = self.layer.input_shape
+        top, _, left, right = self.layer.padding
+        band = self.W.new_zeros(inputs, self.kernel[0], left + columns + right, samples)
+        start = row * self.stride[0] - top
+        first, last = max(start, 0), min(start + self.kernel[0], rows)
+        last = max(first, last)
+        return band, band[:, first - start : last - start, left : left + columns], slice(first, last)
+
+    def windows(self, before: Tensor, row: int) -> Tensor:
         """Return what the positions of one row see: columns x (inputs x kernel) x N."""
-        start = row * self.stride[0]
-        band = padded[:, :, start : start + self.kernel[0]].unfold(3, self.kernel[1], self.stride[1])
-        return band.permute(3, 1, 2, 4, 0).reshape(band.shape[3], self.fan_in, len(padded))
+        band, part, rows = self.band(len(before), row)
+        part.copy_(before[:, :, rows].permute(1, 2, 3, 0))
+        seen = band.unfold(2, self.kernel[1], self.stride[1])
+        return seen.permute(2, 0, 1, 4, 3).reshape(seen.shape[2], self.fan_in, len(before))
 
     @role(Role.FORWARD)
     def __call__(self, *before: Tensor) -> Tensor:
         """Return A, N x channels x rows x columns."""
-        padded = self.padded(before[0])
-        A = padded.new_empty(len(padded), *self.layer.output_shape)
+        A = before[0].new_empty(len(before[0]), *self.layer.output_shape)
         for row, W in enumerate(self.W):
-            A[:, :, row] = torch.bmm(W, self.windows(padded, row)).permute(2, 1, 0)
+            A[:, :, row] = torch.bmm(W, self.windows(before[0], row)).permute(2, 1, 0)
         return A if self.b is None else A.add_(self.b)
 
     @role(Role.INPUT_GRADIENT)
     def adjoint(self, delta: Tensor, before: Tensor, W: Tensor | None = None) -> Tensor:
         """Return the signal, each position's D through its own weights, N x the source's shape."""
-        padded = torch.zeros_like(self.padded(before))
+        signal = torch.zeros_like(before)
         columns = delta.shape[3]
         for row, weights in enumerate(self.W if W is None else W):
             shares = torch.bmm(weights.mT, delta[:, :, row].permute(2, 1, 0))
-            shares = shares.view(columns, padded.shape[1], *self.kernel, len(delta)).permute(4, 1, 2, 3, 0)
-            for u in range(self.kernel[0]):
-                for v in range(self.kernel[1]):
-                    seen = slice(v, v + (columns - 1) * self.stride[1] + 1, self.stride[1])
-                    padded[:, :, row * self.stride[0] + u, seen] += shares[:, :, u, v]
-        top, _, left, _ = self.layer.padding
-        _, rows, width = self.layer.input_shape
-        return padded[:, :, top : top + rows, left : left + width]
+            shares = shares.view(columns, len(signal[0]), *self.kernel, len(delta)).permute(1, 2, 0, 3, 4)
+            band, part, rows = self.band(len(delta), row)
+            for v in range(self.kernel[1]):
+                band[:, :, v : v + (columns - 1) * self.stride[1] + 1 : self.stride[1]] += shares[:, :, :, v]
+            signal[:, :, rows] += part.permute(3, 0, 1, 2)
+        return signal
 
     def correlation(self, delta: Tensor, before: Tensor) -> Tensor:
         """Return each position's correlation of D with its window, summed over samples."""
-        padded, G = self.padded(before), torch.empty_like(self.W)
+        G = torch.empty_like(self.W)
         for row, place in enumerate(G):
-            torch.bmm(delta[:, :, row].permute(2, 1, 0), self.windows(padded, row).mT, out=place)
+            torch.bmm(delta[:, :, row].permute(2, 1, 0), self.windows(before, row).mT, out=place)
         return G
 
 
