@@ -21,7 +21,7 @@ FEEDBACK_INITS: Mapping[str, Callable[[float, float], float]] = BOUNDS
 `xavier-uniform`: sqrt(6/(receiver + sender)), BioTorch. Within a layer's W, receiver and sender are fan_in and fan_out.
 """
 
-HIDDEN_SCALES = ("mean", "sum")
+HIDDEN_SCALES = ("sum", "mean")
 
 
 def drawn(shape: Sequence[int], bound: float, generator: torch.Generator, device: str | torch.device) -> Tensor:
