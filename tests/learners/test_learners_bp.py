@@ -36,8 +36,8 @@ def test_one_step_is_that_of_the_definition(net, output):
     T = torch.eye(3)[y]
     G, g = slow_feedback.descent(slow, x, T, lambda e, t, h, a: slow.backward(e, h, a, slow.W), output)
     found = directions(learner, x, y)
-    agree({name: found[name] for name in found if name[0] == "W"}, dict(zip([f"W{n}" for n in numbered(s, "W")], G)))
-    agree({name: found[name] for name in found if name[0] == "b"}, dict(zip([f"b{n}" for n in numbered(s, "b")], g)))
+    for symbol, expected in (("W", G), ("b", g)):
+        agree(numbered(found, symbol), dict(enumerate(expected, 1)))
 
 
 @pytest.mark.parametrize("optimizer", [{"name": "adam"}, {"name": "momentum", "nesterov": True, "decay": 0.01}])

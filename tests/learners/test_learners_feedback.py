@@ -6,7 +6,7 @@ import torch
 from feedback_help import NETS, TASK, biased_randomly, images, layers_of, numbered, set_up
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from learner_help import UNIT, batch, directions, ready, snapshot, train
+from learner_help import UNIT, directions, ready, snapshot, train
 
 from fobench.contracts import FobenchError, Task
 from fobench.learners.bp import BP
@@ -180,26 +180,26 @@ def test_released_scale(rule, output, over_top):
 @every_net
 @pytest.mark.parametrize("rule", [FA, FRSF])
 def test_with_the_weights_as_feedback_it_is_bp_to_the_bit(rule, net):
-    x, y = images()
-    learner, bp = (set_up(r(NETS[net], activation="tanh", output="softmax", weight_init="linear")) for r in (rule, BP))
-    learner.steps = bp.steps.__class__(eta=0.1)
-    bp.steps = bp.steps.__class__(eta=0.1)
-    for each in (learner, bp):
-        each.steps.track(*(tensor for node in each.nodes for tensor in node.weights))
+    fields = {
+        "activation": "tanh",
+        "output": "softmax",
+        "weight_init": "linear",
+        "optimizer": {"name": "sgd", "eta": 0.1},
+    }
+    learner, bp = (set_up(each(NETS[net], **fields)) for each in (rule, BP))
     for number in range(3):
-        for name, B in numbered(learner.state(), "B").items():
-            weights = learner.state()[f"W{name}"]
-            B.copy_(weights.T if rule is FA and weights.ndim == 2 else weights)
+        state = learner.state()
+        for name, B in numbered(state, "B").items():
+            B.copy_(state[f"W{name}"].T if rule is FA and B.ndim == 2 else state[f"W{name}"])
         for each in (learner, bp):
             each.train_step(*images(seed=number))
     for name, tensor in bp.state().items():
         assert torch.equal(tensor, learner.state()[name]), name
-    assert not torch.equal(learner.predict(x).scores, set_up(BP(NETS[net], activation="tanh")).predict(x).scores)
 
 
 @every_net
 def test_the_way_back_of_fa_does_not_know_the_weights(net):
-    x, y = images()
+    x, _ = images()
     ends = []
     for spoilt in (False, True):
         learner = set_up(plainly(FA, NETS[net]))
@@ -237,7 +237,7 @@ def test_a_weight_of_zero_has_no_sign(rule):
 @pytest.mark.parametrize("rule", [USF, BRSF, FRSF])
 def test_only_the_signs_of_the_weights_come_back(rule):
     """Larger weights above change no signal below, so long as the forward pass is held fixed."""
-    x, y = images()
+    x, _ = images()
     found = []
     for factor in (1, 7):
         learner = set_up(plainly(rule, NETS["residual"]))
