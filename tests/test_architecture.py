@@ -43,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "harness": {"contracts", "plugins", "store", "networks"},
     "report": {"contracts", "store", "plugins"},
     "testing": {"contracts", "plugins", "networks"},
+    "pytest_plugin": {"contracts", "plugins", "tracers"},
     "cli": ANYTHING_BUT_TORCH | {"__init__"},
 }
 """Room to rooms of fobench; a room may always import itself. The report reaches its sections through plugins, by name."""
