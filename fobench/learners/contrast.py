@@ -8,6 +8,7 @@ large regions: random bits, blurred again and again by [1/4, 1/2, 1/4] along row
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -17,10 +18,14 @@ from fobench.contracts import Task
 from fobench.learners import checks
 
 
-def amplitude(name: str, value: Any) -> None:
-    """Raise unless a label's amplitude is a number or `max`, the largest value of the sample: a field's check."""
-    if value != "max" and (isinstance(value, bool) or not isinstance(value, int | float)):
-        raise checks.LearnerError(f"{name} is {value!r}; expected a number or max, the largest value of the sample")
+def amplitude() -> Any:
+    """Return a dataclass field for the value of a label: a number, or `max`, the largest value of the sample."""
+
+    def check(name: str, value: Any) -> None:
+        if value != "max" and (isinstance(value, bool) or not isinstance(value, int | float)):
+            raise checks.LearnerError(f"{name} is {value!r}; expected a number or max, the largest value of the sample")
+
+    return field(default=1.0, metadata={"check": check})
 
 
 def fits(learner: Any, task: Task) -> None:
@@ -33,29 +38,52 @@ def fits(learner: Any, task: Task) -> None:
         )
 
 
-def overlay(x: Tensor, labels: Tensor, classes: int, amplitude: float | str) -> Tensor:
-    """Repeat the batch, N x n_0, once per N `labels` and write each row's label into its first C values."""
-    copies = len(labels) // len(x)
-    rows = x.repeat(copies, 1)
-    value = x.amax(1, keepdim=True).repeat(copies, 1) if amplitude == "max" else float(amplitude)
-    rows[:, :classes] = 0
-    return rows.scatter_(1, labels[:, None], value)
+@dataclass
+class Rows:
+    """Makes the rows of a task: positive, negative and neutral ones, and one per label."""
+
+    task: Task
+    amplitude: float | str  # of a label; `max`: the sample's largest value
+    blurs: int
+    generator: torch.Generator
+
+    @property
+    def labelled(self) -> bool:
+        """Say whether samples have labels to be written into them."""
+        return self.task.kind == "classification"
+
+    def overlay(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Repeat the batch once per N `labels` and write each row's label into its first C values."""
+        x, copies = x.flatten(1), len(labels) // len(x)
+        rows = x.repeat(copies, 1)
+        value = x.amax(1, keepdim=True).repeat(copies, 1) if self.amplitude == "max" else float(self.amplitude)
+        rows[:, : self.task.classes] = 0
+        return self.shaped(rows.scatter_(1, labels[:, None], value))
+
+    def neutral(self, x: Tensor) -> Tensor:
+        """Return a copy of the batch with 1/C in place of every label value."""
+        rows = x.flatten(1).clone()
+        rows[:, : self.task.classes] = 1 / self.task.classes
+        return self.shaped(rows)
+
+    def wrong_labels(self, y: Tensor) -> Tensor:
+        """Draw a label other than the true one, uniformly."""
+        shift = torch.randint(1, self.task.classes, y.shape, generator=self.generator, device=y.device)
+        return shift.add_(y).remainder_(self.task.classes)
+
+    def hybrids(self, x: Tensor) -> Tensor:
+        """Return N positive rows, the batch itself, then N hybrids of two samples each."""
+        x = self.shaped(x)
+        mask = blurred_bits(x.shape, self.blurs, self.generator, x.device)
+        shift = int(torch.randint(1, max(len(x), 2), (), generator=self.generator, device=x.device))
+        return mixed(x, mask, shift)
+
+    def shaped(self, x: Tensor) -> Tensor:
+        """Return flat samples in the shape that the network reads."""
+        return x.view(-1, *self.task.input_shape)
 
 
-def neutral(x: Tensor, classes: int) -> Tensor:
-    """Return a copy of the batch, N x n_0, with 1/C in place of every label value."""
-    rows = x.clone()
-    rows[:, :classes] = 1 / classes
-    return rows
-
-
-def wrong_labels(y: Tensor, classes: int, generator: torch.Generator) -> Tensor:
-    """Draw a label other than the true one, uniformly."""
-    shift = torch.randint(1, classes, y.shape, generator=generator, device=y.device)
-    return shift.add_(y).remainder_(classes)
-
-
-def hybrids(x: Tensor, mask: Tensor, shift: int) -> Tensor:
+def mixed(x: Tensor, mask: Tensor, shift: int) -> Tensor:
     """Return 2N rows: the batch, N x shape, then each sample where the mask is true, with the one `shift` before it elsewhere.
 
     A batch of one has no other sample: it is mixed with itself, back to front.

@@ -38,7 +38,7 @@ of the neutral sample if a head is trained.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
@@ -52,11 +52,7 @@ from fobench.learners.activations import LINEAR, RELU, error_
 from fobench.learners.contrast import goodness, per_row, rms_
 from fobench.learners.initialisation import WEIGHT_INITS
 from fobench.learners.layers import Node, WeightedNode, build, symbols, weighted, weights
-from fobench.learners.normalised import NormalisedPass
-from fobench.learners.passes import Maps
-
-TOGETHER = 2**15
-"""Values of the largest map that one sample may have under all labels that are scored together."""
+from fobench.learners.normalised import NormalisedPass, multi_pass
 
 
 @dataclass
@@ -66,7 +62,7 @@ class FF:
     network: Any  # published: 4 x 2000
     inference: str = checks.choice("multi-pass", ("multi-pass", "one-pass"))
     score_layers: str = checks.choice("all", ("all", "from-second"))
-    label_amplitude: float | str = field(default=1.0, metadata={"check": contrast.amplitude})  # max: of the sample (CHB-MIT)
+    label_amplitude: float | str = contrast.amplitude()  # max: of the sample (CHB-MIT)
     peer: float = checks.between(0.03, 0, 1e3)  # weight of the peer term
     peer_rate: float = checks.between(0.1, 0, 1)  # r <- (1 - rate) r + rate mean
     blurs: int = checks.choice(6, range(1, 65))  # of a hybrid's mask
@@ -84,11 +80,12 @@ class FF:
         checks.require(self, task, lambda task: contrast.fits(self, task))
         layers = networks.layers(self.network, task)
         nodes = build(layers, RELU, self.weight_init, self.bias, generator, device)
-        self.task, self.generator, self.path = task, generator, NormalisedPass(nodes, rms_)
+        self.path = NormalisedPass(nodes, rms_)
+        self.rows = contrast.Rows(task, self.label_amplitude, self.blurs, generator)
         shapes = [node.layer.output_shape for node in self.path.layers]
         self.first = 1 if self.score_layers == "from-second" and len(shapes) > 1 else 0
         self.r = [torch.full(shape, 0.5, device=device) for shape in shapes] if self.peer else []
-        has_head = self.inference == "one-pass" and task.kind == "classification"
+        has_head = self.inference == "one-pass" and self.rows.labelled
         records = [networks.Layer(networks.dense(task.classes), shape, (task.classes,)) for shape in shapes]
         readers = records[self.first :] if has_head else []
         self.V = weighted(build(readers, LINEAR, "zero", False, generator, device))
@@ -103,21 +100,15 @@ class FF:
 
     def overlay(self, x: Tensor, labels: Tensor) -> Tensor:
         """Repeat the batch once per N `labels` and write each row's label into its first C values."""
-        rows = contrast.overlay(x.flatten(1), labels, self.task.classes, self.label_amplitude)
-        return rows.view(-1, *self.task.input_shape)
+        return self.rows.overlay(x, labels)
 
     def wrong_labels(self, y: Tensor) -> Tensor:
         """Draw a label other than the true one, uniformly."""
-        return contrast.wrong_labels(y, self.task.classes, self.generator)
+        return self.rows.wrong_labels(y)
 
     def pairs(self, x: Tensor, y: Tensor) -> Tensor:
         """Return N positive, then N negative rows."""
-        if self.task.kind == "classification":
-            return self.overlay(x, torch.cat([y, self.wrong_labels(y)]))
-        shape = (len(x), *self.task.input_shape)
-        mask = contrast.blurred_bits(shape, self.blurs, self.generator, x.device)
-        shift = int(torch.randint(1, max(len(x), 2), (), generator=self.generator, device=x.device))
-        return contrast.hybrids(x.view(shape), mask, shift)
+        return self.overlay(x, torch.cat([y, self.wrong_labels(y)])) if self.rows.labelled else self.rows.hybrids(x)
 
     def layer_step(self, node: WeightedNode, before: Tensor) -> Tensor:
         """Update one layer on N positive, then N negative rows, and return its activity from before the update."""
@@ -135,8 +126,7 @@ class FF:
 
     def neutral_pass(self, x: Tensor) -> Iterator[Tensor]:
         """Yield the normalised activity of each scored layer for the neutral label."""
-        rows = contrast.neutral(x.flatten(1), self.task.classes).view(-1, *self.task.input_shape)
-        H = self.path.begin(rows, own=True)
+        H = self.path.begin(self.rows.neutral(x), own=True)
         for node in self.path.take(H, Node.activity):
             if self.path.number[node.index] >= self.first:
                 yield self.path.normalised(H, node)
@@ -163,34 +153,13 @@ class FF:
         for _ in self.path.take(self.path.begin(self.pairs(x, y), own=True), self.layer_step):
             pass
 
-    def total_goodness(self, H: Maps) -> Tensor:
-        """Return `sum_l ||Z_l||^2` of each row, over the scored layers."""
-        total = H[-1].new_zeros(len(H[-1]))
-
-        def activity(node: WeightedNode, before: Tensor) -> Tensor:
-            Z = node.activity(before)
-            if self.path.number[node.index] >= self.first:
-                total.add_(goodness(Z))
-            return Z
-
-        for _ in self.path.take(H, activity):
-            pass
-        return total
-
     @torch.no_grad()
     def predict(self, x: Tensor) -> Prediction:
         """Score one batch by goodness under every label (multi-pass), by the head (one-pass), or by minus the goodness."""
-        if self.task.kind == "reconstruction":
-            H = self.path.begin(x.view(-1, *self.task.input_shape), own=False)
-            return Prediction(self.total_goodness(H).neg_())
-        if self.V:
-            shares = (self.head(V, Z) for V, Z in zip(self.V, self.neutral_pass(x), strict=True))
-            return Prediction(reduce(torch.add, shares))
-        labels = torch.arange(self.task.classes, device=x.device)
-        together = max(1, TOGETHER // max(node.layer.units for node in self.path.layers))
-        parts = [part.repeat_interleave(len(x)) for part in labels.split(together)]
-        scores = torch.cat([self.total_goodness(self.path.begin(self.overlay(x, part), own=True)) for part in parts])
-        return Prediction(scores.view(self.task.classes, len(x)).T)
+        if not self.V:
+            return Prediction(multi_pass(self.path, self.rows, goodness, x, self.first))
+        shares = (self.head(V, Z) for V, Z in zip(self.V, self.neutral_pass(x), strict=True))
+        return Prediction(reduce(torch.add, shares))
 
     def state(self) -> dict[str, Tensor]:
         """Return W1, b1, ..., the running means r1, ... and the head's V1, ..., numbered by the layer they read."""

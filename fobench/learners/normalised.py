@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 
+import torch
 from torch import Tensor
 
+from fobench.learners.contrast import Rows
 from fobench.learners.layers import Node, WeightedNode, weighted
 from fobench.learners.passes import Maps
+
+TOGETHER = 2**15
+"""Values of the largest map that one sample may have under all labels that are scored together."""
 
 
 class NormalisedPass:
@@ -65,3 +70,30 @@ class NormalisedPass:
                 yield node
             else:
                 H[node] = node.activity(*H.before(node))
+
+    def total(self, H: Maps, goodness: Callable[[Tensor], Tensor], first: int = 0) -> Tensor:
+        """Return the goodness of each row, summed over the layers from number `first` on."""
+        total = H[-1].new_zeros(len(H[-1]))
+
+        def activity(node: WeightedNode, before: Tensor) -> Tensor:
+            Z = node.activity(before)
+            if self.number[node.index] >= first:
+                total.add_(goodness(Z))
+            return Z
+
+        for _ in self.take(H, activity):
+            pass
+        return total
+
+
+def multi_pass(
+    path: NormalisedPass, rows: Rows, goodness: Callable[[Tensor], Tensor], x: Tensor, first: int = 0
+) -> Tensor:
+    """Return the summed goodness of each sample under every label, N x C; without labels minus the summed goodness, N."""
+    if not rows.labelled:
+        return path.total(path.begin(rows.shaped(x), own=False), goodness, first).neg_()
+    labels = torch.arange(rows.task.classes, device=x.device)
+    together = max(1, TOGETHER // max(node.layer.units for node in path.layers))
+    parts = [part.repeat_interleave(len(x)) for part in labels.split(together)]
+    scores = torch.cat([path.total(path.begin(rows.overlay(x, part), own=True), goodness, first) for part in parts])
+    return scores.view(rows.task.classes, len(x)).T
