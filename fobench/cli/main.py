@@ -10,7 +10,7 @@ import typer
 from fobench import __version__
 from fobench.contracts import FobenchError
 
-VERBS = ("run", "check", "report", "status", "list", "doctor", "calibrate", "overhead", "data", "export")
+VERBS = ("run", "check", "report", "compare", "status", "list", "doctor", "calibrate", "overhead", "data", "export")
 """Each verb is a file of this room with a function (or, for `data`, a Typer group) called `verb`."""
 
 app = typer.Typer(

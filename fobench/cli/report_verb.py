@@ -13,7 +13,7 @@ def verb(
     results: Annotated[Path, typer.Option(help="Folder that holds the results of all suites.")] = Path("results"),
     output: Annotated[Path, typer.Option(help="Folder to write reports to, one folder per suite.")] = Path("reports"),
     machine: Annotated[str | None, typer.Option(help="Whose results, where several machines have some.")] = None,
-    format: Annotated[str, typer.Option(help="Comma-separated: md, pdf.")] = "md,pdf",
+    format: Annotated[str, typer.Option(help="Comma-separated: md, pdf, html, latex, csv.")] = "md,pdf",
     baseline: Annotated[
         str, typer.Option(help="Label to compare with [default: BP, or the first].", show_default=False)
     ] = "",
@@ -30,7 +30,7 @@ def verb(
     updates: Annotated[float, typer.Option(help="Trainings per day.")] = 1.0,
     inferences: Annotated[float, typer.Option(help="Predictions per day.")] = 86_400.0,
 ) -> None:
-    """Write reports/SUITE/report.md and report.pdf from finished results."""
+    """Write reports/SUITE/report.md and report.pdf (and .html, LaTeX and CSV tables) from finished results."""
     from fobench.report.build import build
     from fobench.report.comparison import Rules
     from fobench.report.target import results_folder

@@ -9,13 +9,19 @@ from types import MappingProxyType
 from fobench import plugins
 from fobench.report.document import Block, Document
 from fobench.report.inputs import ReportError, ReportInput, read
-from fobench.report.render import markdown, typst
+from fobench.report.render import html, markdown, sheets, typst
 from fobench.report.wording import budget
 
 ORDER = ("summary", "energy", "sampled", "memory", "macs", "time", "error", "comparison", "net", "units")
 """Sections that stand first; those of other packages follow by name, `machine` ends the report."""
 
-RENDERERS: dict[str, Callable[[Document, Path], Path]] = {"md": markdown.write, "pdf": typst.write}
+RENDERERS: dict[str, Callable[[Document, Path], Path]] = {
+    "md": markdown.write,
+    "pdf": typst.write,
+    "html": html.write,
+    "latex": sheets.write_latex,
+    "csv": sheets.write_csv,
+}
 
 
 def build(

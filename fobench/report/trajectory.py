@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass
+from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from fobench.contracts import total_channels
 from fobench.report.inputs import ReportInput
 from fobench.report.tables import Measure, lookup
+
+Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -36,9 +42,22 @@ def trajectories(report: ReportInput, meter: str) -> dict[tuple[str, str, int], 
     return found
 
 
-def _by_process(rows: pd.DataFrame) -> dict[tuple[str, str, int], pd.DataFrame]:
-    """Return the rows of each measuring process by label, data set and seed, in one pass."""
-    return dict(iter(rows.groupby(["label", "dataset", "seed"], observed=True)))
+@dataclass(frozen=True)
+class _Rows:
+    """Columns of the rows of one measuring process; `when` has stage and epoch of each."""
+
+    final: Array
+    when: Array
+    value: Array
+
+
+def _by_process(rows: pd.DataFrame) -> dict[tuple[str, str, int], _Rows]:
+    """Return the rows of each measuring process by label, data set and seed, in one pass over columns."""
+    final = (rows.phase == "infer").to_numpy()
+    when = np.stack([rows.stage.fillna(0).to_numpy(float), rows.epoch.fillna(0.0).to_numpy(float)], axis=1)
+    value = rows.value.to_numpy(float)
+    places = rows.groupby(["label", "dataset", "seed"], observed=True).indices
+    return {key: _Rows(final[at], when[at], value[at]) for key, at in places.items()}
 
 
 def _windows(frame: pd.DataFrame, meter: str) -> pd.DataFrame:
@@ -48,17 +67,14 @@ def _windows(frame: pd.DataFrame, meter: str) -> pd.DataFrame:
     return pd.concat([part[part.channel.isin(total_channels(set(part.channel)))] for part in parts])
 
 
-def _trajectory(scores: pd.DataFrame, windows: pd.DataFrame, total: float) -> Trajectory:
+def _trajectory(scores: _Rows, windows: _Rows, total: float) -> Trajectory:
     """A score belongs to the end of its window: stages follow each other, epochs do within a stage."""
-    during = scores[scores.phase == "train"]
-    final = scores[scores.phase == "infer"]
-    points = sorted(zip(during.stage.fillna(0), during.epoch.fillna(0.0), during.value, strict=True))
-    at = windows.stage.fillna(0), windows.epoch.fillna(0.0)
-    spent = [
-        float(windows[(at[0] < stage) | ((at[0] == stage) & (at[1] <= epoch))].value.sum())
-        for stage, epoch, _ in points
-    ]
+    points = sorted(zip(map(tuple, scores.when[~scores.final]), scores.value[~scores.final], strict=True))
+    order = np.lexsort(windows.when.T[::-1])
+    ends = [tuple(end) for end in windows.when[order]]
+    spent = np.concatenate([[0.0], np.cumsum(windows.value[order])])
+    finals = scores.value[scores.final]
     return Trajectory(
-        (*(float(error) for *_, error in points), *(float(error) for error in final.value)),
-        (*spent, *[total] * len(final)),
+        (*(float(error) for _, error in points), *(float(error) for error in finals)),
+        (*(float(spent[bisect_right(ends, point)]) for point, _ in points), *[total] * len(finals)),
     )

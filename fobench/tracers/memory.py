@@ -8,9 +8,10 @@ constant. Each peak is the maximum over time of its own live sum: one peak is ne
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import zip_longest
+from typing import Any
 
 from torch import Tensor
 
@@ -61,6 +62,16 @@ class LiveTensors:
             if storage.is_state
         )
         return _readings(_time_line(ledger, slopes, batch), persistent)
+
+
+def step_peak(learner: Learner, step: Callable[[], Any]) -> int:
+    """Return the most bytes alive at once within one call of `step`, beside what lived before it."""
+    ledger = Ledger(learner, ())
+    with _without_collector(), Observed(ledger):
+        step()
+    ledger.close()
+    line = _time_line(ledger, [[0] * len(storage.sizes) for storage in ledger.storages], 0)
+    return max(total for total, _ in line) - sum(storage.sizes[0] for storage in ledger.storages if storage.is_older)
 
 
 @contextmanager

@@ -115,8 +115,8 @@ def test_the_pdf_is_the_same_twice(report, tmp_path):
 
 
 def test_an_unknown_format_is_refused(synthetic, tmp_path):
-    with pytest.raises(ReportError, match="unknown format html; expected some of md, pdf"):
-        build(synthetic.write(tmp_path), tmp_path, formats=("html",))
+    with pytest.raises(ReportError, match="unknown format docx; expected some of md, pdf, html, latex, csv"):
+        build(synthetic.write(tmp_path), tmp_path, formats=("docx",))
 
 
 def test_markup_in_names_is_only_text(tmp_path):
