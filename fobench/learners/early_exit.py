@@ -14,9 +14,9 @@ logits): with each row's maximum subtracted, as the released code has it for log
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Protocol
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -32,7 +32,7 @@ RATE, MOST = 0.01, 0.5
 """Weight w of a running quantile: so much per sample of the batch, and at most so much."""
 
 Exits = Generator[Tensor, Tensor | None, None]
-"""One incremental pass: yields the scores of samples under way, n x C, depth by depth; is sent the rows that go on, or None: all."""
+"""An incremental pass: yields scores of samples under way, n x C, depth by depth; is sent the rows that go on, or None: all."""
 
 
 def parameter() -> Any:
@@ -43,6 +43,19 @@ def parameter() -> Any:
             raise checks.LearnerError(f"{name} is {value!r}; expected a number, or none for the rule's own")
 
     return field(default=None, metadata={"check": check})
+
+
+Kind = TypeVar("Kind")
+
+
+def trunk_of(learner: Any, kind: Callable[..., Kind], own: Sequence[str] = ("network",)) -> Kind:
+    """Return the learner that is let out of early, from the fields `network` and `trunk`; `own` cannot stand in `trunk`."""
+    if not isinstance(learner.trunk, Mapping):
+        raise checks.LearnerError(f"trunk is {learner.trunk!r}; expected fields of the trunk, such as {{bias: true}}")
+    names = [item.name for item in fields(kind) if item.name not in own]  # type: ignore[arg-type]
+    for key in learner.trunk:
+        checks.chosen("field of trunk", key, names)
+    return kind(network=learner.network, **learner.trunk)
 
 
 @dataclass
@@ -133,11 +146,17 @@ def joined(parts: Sequence[Prediction]) -> Prediction:
     return Prediction(torch.cat([part.scores for part in parts]), torch.cat(depths))
 
 
+def everything(parts: Iterable[Exits]) -> list[Tensor]:
+    """Run passes over parts of the samples to the end, and return the scores of all samples at each depth."""
+    found = [list(exits) for exits in parts]
+    return [torch.cat(depth) for depth in zip(*found, strict=True)]
+
+
 def keep_(H: Maps, rows: Tensor | None, copies: int = 1) -> None:
     """Let only some samples go on: gather their rows of everything alive, `copies` (labels) times N rows each."""
     if rows is not None:
         for index, Z in H.held.items():
-            H.held[index] = Z.unflatten(0, (copies, -1)).index_select(1, rows).flatten(0, 1)
+            H.held[index] = Z.view(copies, -1, *Z.shape[1:]).index_select(1, rows).flatten(0, 1)
 
 
 class EarlyExit(Protocol):

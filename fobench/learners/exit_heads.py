@@ -1,6 +1,7 @@
-"""Linear heads that let samples out of a trunk early: one per depth, trained by cross-entropy on activities as they are.
+"""Linear heads that let samples out of a net early: one per depth, trained by cross-entropy on activities as they are.
 
-o_l = V_l [H_1; ..; H_l] + c_l   (or of H_l alone),   G_l = (softmax(o_l) - T)^T [H_1; ..; H_l] / N
+o_l = V_l [H_1; ..; H_l] + c_l   (or of H_l alone)
+E_l = softmax(o_l) - T,   G_l = E_l^T [H_1; ..; H_l] / N
 """
 
 from __future__ import annotations
@@ -13,38 +14,41 @@ from torch import Tensor
 
 from fobench import networks
 from fobench.contracts import Role, Task, role
-from fobench.learners import optimizers
+from fobench.learners import checks, optimizers
 from fobench.learners.activations import LINEAR, Output, error_
 from fobench.learners.early_exit import Exits, keep_
 from fobench.learners.layers import Node, WeightedNode, build, weighted, weights
 from fobench.learners.passes import Maps
 
 
-class ExitHeads:
-    """Heads at depths 1, 2, ...; each reads all layers up to its depth (`concatenated`) or its own layer only."""
+def several_hidden(learner: Any, task: Task) -> None:
+    """Raise for a net with no layer to leave early: a demand for `require`."""
+    if sum(layer.has_weights for layer in networks.layers(learner.network, task)) < 2:
+        raise checks.LearnerError(
+            f"{type(learner).__name__} exits before its last hidden layer, and its network has not two; give it more widths"
+        )
 
-    def __init__(self, layers: Sequence[WeightedNode], task: Task, concatenated: bool) -> None:
+
+class Heads:
+    """One linear layer per depth; each reads all layers up to its depth (`concatenated`), or its own layer only."""
+
+    def __init__(self, layers: Sequence[WeightedNode], classes: int, concatenated: bool) -> None:
         """Take the layers that are read."""
         units = [node.layer.units for node in layers]
         self.first = [0 if concatenated else depth for depth in range(len(units))]
-        widths = [sum(units[self.first[depth] : depth + 1]) for depth in range(len(units))]
-        self.shapes = [networks.Layer(networks.dense(task.classes), (width,), (task.classes,)) for width in widths]
+        widths = [sum(units[first : depth + 1]) for depth, first in enumerate(self.first)]
+        self.layers = [networks.Layer(networks.dense(classes), (width,), (classes,)) for width in widths]
         self.nodes: list[WeightedNode] = []
 
     def allocate(
         self, init: str, bias: bool, optimizer: Mapping[str, Any], generator: torch.Generator, device: str
     ) -> None:
-        """Allocate and initialise heads and optimizer state."""
-        self.nodes = weighted(build(self.shapes, LINEAR, init, bias, generator, device))
+        """Allocate and initialise weights and optimizer state."""
+        self.nodes = weighted(build(self.layers, LINEAR, init, bias, generator, device))
         self.steps = optimizers.make(optimizer, weights(self.nodes))
 
-    @property
-    def macs(self) -> list[int]:
-        """MACs of each head for one sample."""
-        return [shape.macs for shape in self.shapes]
-
     def read(self, depth: int, activities: Sequence[Tensor]) -> Tensor:
-        """Return what the head at a depth reads, N x its inputs."""
+        """Return what the head at a depth, counted from 0, reads, N x its inputs."""
         seen = activities[self.first[depth] : depth + 1]
         return seen[0].flatten(1) if len(seen) == 1 else torch.cat([H.flatten(1) for H in seen], 1)
 
@@ -70,22 +74,34 @@ class ExitHeads:
         return named
 
 
-def activities(nodes: Sequence[Node], x: Tensor, read: Sequence[WeightedNode]) -> list[Tensor]:
-    """Take a pass as far as the last layer that is read, and return the activities of those."""
-    H = Maps(nodes, x, [node.index for node in read])
-    for node in nodes[: read[-1].index + 1]:
-        H[node] = node.activity(*H.before(node))
-    return [H[node.index] for node in read]
+class EarlyNet:
+    """A trained net with an output layer, and heads at its hidden layers but the last, whose exit is the output itself."""
 
+    def __init__(self, nodes: Sequence[Node], output: Output, classes: int, concatenated: bool) -> None:
+        """Take the net as it stands; its weights are read, never written."""
+        self.nodes, self.output = nodes, output
+        *self.read, self.last, self.top = weighted(nodes)
+        self.heads = Heads(self.read, classes, concatenated)
+        self.depths = len(self.read) + 1
 
-def exits(nodes: Sequence[Node], heads: ExitHeads, output: Output, x: Tensor) -> Exits:
-    """Yield the logits of each head while a net with an output layer runs, and last the output itself."""
-    layers = weighted(nodes)[: len(heads.nodes)]
-    H, seen = Maps(nodes, x, [node.index for node in layers]), 0
-    for node in nodes:
-        H[node] = node.activity(*H.before(node))
-        if seen < len(layers) and node is layers[seen]:
-            rows = yield heads.logits(seen, [H[node.index] for node in layers[: seen + 1]])
-            keep_(H, rows)
-            seen += 1
-    yield output(H.pop(nodes[-1]))
+    def activities(self, x: Tensor) -> list[Tensor]:
+        """Return the activities that heads read."""
+        H = Maps(self.nodes, x, [node.index for node in self.read])
+        for node in self.nodes[: self.read[-1].index + 1]:
+            H[node] = node.activity(*H.before(node))
+        return [H[node.index] for node in self.read]
+
+    def exits(self, x: Tensor) -> Exits:
+        """Yield the logits of each head while the net runs, and last its output."""
+        H = Maps(self.nodes, x, [node.index for node in self.read])
+        for node in self.nodes:
+            H[node] = node.activity(*H.before(node))
+            if node in self.read:
+                depth = self.read.index(node)
+                keep_(H, (yield self.heads.logits(depth, [H[read.index] for read in self.read[: depth + 1]])))
+        yield self.output(H.pop(self.nodes[-1]))
+
+    def depth_macs(self) -> list[int]:
+        """Return the MACs that each depth adds for a sample that reaches it: m_l and its head's, last m_{L-1} + m_L."""
+        early = [node.layer.macs + head.macs for node, head in zip(self.read, self.heads.layers, strict=True)]
+        return [*early, self.last.layer.macs + self.top.layer.macs]

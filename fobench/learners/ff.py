@@ -94,7 +94,7 @@ class FF:
 
     def begin_epoch(self, epoch: int, epochs: int) -> None:
         """Hold both step sizes for half of the epochs, then lower them linearly."""
-        factor = 2 * (1 + epochs - epoch) / epochs if epoch > epochs / 2 else 1.0
+        factor = held_then_lowered(epoch, epochs)
         self.steps.eta = optimizers.make(self.optimizer).eta * factor
         self.head_steps.eta = optimizers.make(self.head_optimizer).eta * factor
 
@@ -110,11 +110,15 @@ class FF:
         """Return N positive, then N negative rows."""
         return self.overlay(x, torch.cat([y, self.wrong_labels(y)])) if self.rows.labelled else self.rows.hybrids(x)
 
+    def goodness(self, Z: Tensor) -> Tensor:
+        """Return the sum of squares of each row."""
+        return goodness(Z)
+
     def layer_step(self, node: WeightedNode, before: Tensor) -> Tensor:
         """Update one layer on N positive, then N negative rows, and return its activity from before the update."""
         N = len(before) // 2
         Z = node.activity(before)
-        gain = (goodness(Z) - Z[0].numel()).sigmoid_()
+        gain = (self.goodness(Z) - Z[0].numel()).sigmoid_()
         gain[:N] -= 1
         D = Z * per_row(gain.mul_(2), Z)  # D_l = 2 (sigmoid(s) - y) o Z_l
         if self.peer:
@@ -157,7 +161,7 @@ class FF:
     def predict(self, x: Tensor) -> Prediction:
         """Score one batch by goodness under every label (multi-pass), by the head (one-pass), or by minus the goodness."""
         if not self.V:
-            return Prediction(multi_pass(self.path, self.rows, goodness, x, self.first))
+            return Prediction(multi_pass(self.path, self.rows, self.goodness, x, self.first))
         shares = (self.head(V, Z) for V, Z in zip(self.V, self.neutral_pass(x), strict=True))
         return Prediction(reduce(torch.add, shares))
 
@@ -168,3 +172,8 @@ class FF:
             **{f"r{number}": r for number, r in enumerate(self.r, 1)},
             **{f"V{number}": V.W for number, V in enumerate(self.V, 1 + self.first)},
         }
+
+
+def held_then_lowered(epoch: int, epochs: int) -> float:
+    """Return the factor of the step size: 1 for half of the epochs, then falling linearly."""
+    return 2 * (1 + epochs - epoch) / epochs if epoch > epochs / 2 else 1.0

@@ -61,6 +61,7 @@ class FFMpezeshki:
         nodes = build(networks.layers(self.network, task), RELU, self.weight_init, self.bias, generator, device)
         self.path = NormalisedPass(nodes, length_)
         self.rows = contrast.Rows(task, self.label_amplitude, self.blurs, generator)
+        self.first = 0  # layers from here on are scored: all
         self.steps = optimizers.make(self.optimizer, weights(nodes))
 
     def goodness(self, Z: Tensor) -> Tensor:

@@ -28,25 +28,33 @@ depth (one-pass), of unfinished samples only.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch import Tensor
 
-from fobench.contracts import Task
+from fobench.contracts import Prediction, Task
 from fobench.learners import checks, contrast, optimizers
 from fobench.learners.early_exit import (
     PARAMETERS,
+    Exits,
+    answer,
+    everything,
+    joined,
+    keep_,
     parameter,
     rule_of,
+    trunk_of,
 )
-from fobench.learners.exit_heads import ExitHeads
-from fobench.learners.ff import FF
+from fobench.learners.exit_heads import Heads
+from fobench.learners.ff import FF, held_then_lowered
 from fobench.learners.ff_mpezeshki import FFMpezeshki
+from fobench.learners.layers import Node, WeightedNode
 from fobench.learners.normalised import NormalisedPass
 
-FLAVOURS = {"sum": FF, "mean": FFMpezeshki}
+FLAVOURS: dict[str, Any] = {"sum": FF, "mean": FFMpezeshki}
 VALUES = 2**21
 """Values of the largest map, over labels and samples, that are under way together."""
 
@@ -65,27 +73,98 @@ class LightFF:
 
     def refuses(self, task: Task) -> str | None:
         """Say why this learner cannot be set up for `task`, or None if it can."""
-        return checks.refusal(self, task, self._demand)
+        return checks.refusal(self, task, self.demand)
 
-    def _demand(self, task: Task) -> None:
+    def demand(self, task: Task) -> None:
+        """Raise for what the exit rule, the trunk or the task does not allow."""
         checks.classification(self, task)
         rule_of(self)
         checks.require(self._trunk(), task, lambda task: contrast.fits(self, task))
 
     def _trunk(self) -> FF | FFMpezeshki:
         kind = checks.lookup("goodness", self.goodness, FLAVOURS)
-        own = {"network": self.network}
-        return kind(
-            **checks.fields_of("trunk", self.trunk, kind, without=("network", "inference", "head_optimizer")), **own
-        )
+        trunk: FF | FFMpezeshki = trunk_of(self, kind, own=("network", "inference", "head_optimizer"))
+        return trunk
 
     def setup(self, task: Task, generator: torch.Generator, device: str) -> None:
         """Allocate the layers and, for one-pass inference, a head per depth, with their optimizer state."""
-        checks.require(self, task, self._demand)
-        self.ff, self.task = self._trunk(), task
+        checks.require(self, task, self.demand)
+        self.ff = self._trunk()
         self.ff.setup(task, generator, device)
         self.layers = self.ff.path.layers
         self.rule = rule_of(self, correct_only=self.inference == "one-pass")
         self.path = NormalisedPass(self.ff.path.nodes, self.ff.path.norm_, keep=True)
-        self.heads = ExitHeads(self.layers if self.inference == "one-pass" else [], task, concatenated=True)
+        self.heads = Heads(self.layers if self.inference == "one-pass" else [], task.classes, concatenated=True)
         self.heads.allocate("zero", False, self.head_optimizer, generator, device)
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Follow the schedule of the layers, where their flavour has one; the heads' is the same."""
+        if isinstance(self.ff, FF):
+            self.ff.begin_epoch(epoch, epochs)
+            self.heads.steps.eta = optimizers.make(self.head_optimizer).eta * held_then_lowered(epoch, epochs)
+
+    @torch.no_grad()
+    def train_step(self, x: Tensor, y: Tensor) -> None:
+        """Learn from one batch: the heads on the neutral sample, the layers on positive and negative rows."""
+        if self.heads.nodes:
+            H = self.path.begin(self.ff.rows.neutral(x), own=True)
+            self.heads.step([H[node.index] for node in self.path.take(H, Node.activity)], y)
+        self.ff.train_step(x, y)
+
+    def multi_pass(self, x: Tensor) -> Exits:
+        """Yield the goodness so far under every label, N x C."""
+        path, C = self.ff.path, self.ff.rows.task.classes
+        H = path.begin(self.ff.rows.overlay(x, torch.arange(C, device=x.device).repeat_interleave(len(x))), own=True)
+        here: list[Tensor] = []
+        total = torch.zeros((), device=x.device)
+
+        def activity(node: WeightedNode, before: Tensor) -> Tensor:
+            Z = node.activity(before)
+            here.append(self.ff.goodness(Z).view(C, -1).T)
+            return Z
+
+        for number, _ in enumerate(path.take(H, activity)):
+            total = here.pop() if number <= self.ff.first else total + here.pop()
+            rows = yield total
+            if rows is not None:
+                total = total[rows]
+                keep_(H, rows, C)
+
+    def one_pass(self, x: Tensor) -> Exits:
+        """Yield the logits of each depth's head on the neutral sample, N x C."""
+        H = self.path.begin(self.ff.rows.neutral(x), own=True)
+        for depth, _ in enumerate(self.path.take(H, Node.activity)):
+            keep_(H, (yield self.heads.logits(depth, [H[node.index] for node in self.layers[: depth + 1]])))
+
+    def parts(self, x: Tensor) -> Iterator[Exits]:
+        """Begin a pass over the samples, in parts whose maps stay small."""
+        copies = 1 if self.heads.nodes else self.ff.rows.task.classes
+        size = max(1, VALUES // (copies * max(node.layer.units for node in self.layers)))
+        for part in torch.split(x, size):
+            yield self.one_pass(part) if self.heads.nodes else self.multi_pass(part)
+
+    @torch.no_grad()
+    def scores_by_depth(self, x: Tensor) -> list[Tensor]:
+        """Score one batch at every depth, N x C each."""
+        return everything(self.parts(x))
+
+    @torch.no_grad()
+    def calibrate(self, x: Tensor, y: Tensor) -> None:
+        """Fit the thresholds on held-out samples."""
+        self.rule.fit(self.scores_by_depth(x), y)
+
+    @torch.no_grad()
+    def predict(self, x: Tensor) -> Prediction:
+        """Score one batch, each sample as deep as it needs."""
+        return joined([answer(exits, self.rule, len(self.layers)) for exits in self.parts(x)])
+
+    def depth_macs(self) -> list[int]:
+        """Return the MACs that each depth adds for a sample that reaches it: C m_l, or m_l and its head's."""
+        m = [node.layer.macs for node in self.layers]
+        if not self.heads.nodes:
+            return [self.ff.rows.task.classes * count for count in m]
+        return [sum(pair) for pair in zip(m, (head.macs for head in self.heads.layers), strict=True)]
+
+    def state(self) -> dict[str, Tensor]:
+        """Return W1, b1, ..., the running means r1, ... and the heads V1, ..., by depth."""
+        return {**self.ff.state(), **self.heads.state()}

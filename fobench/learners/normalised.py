@@ -92,8 +92,8 @@ def multi_pass(
     """Return the summed goodness of each sample under every label, N x C; without labels minus the summed goodness, N."""
     if not rows.labelled:
         return path.total(path.begin(rows.shaped(x), own=False), goodness, first).neg_()
-    labels = torch.arange(rows.task.classes, device=x.device)
     together = max(1, TOGETHER // max(node.layer.units for node in path.layers))
-    parts = [part.repeat_interleave(len(x)) for part in labels.split(together)]
+    labels = torch.arange(rows.task.classes, device=x.device)
+    parts = [part.repeat_interleave(len(x)) for part in torch.split(labels, together)]
     scores = torch.cat([path.total(path.begin(rows.overlay(x, part), own=True), goodness, first) for part in parts])
     return scores.view(rows.task.classes, len(x)).T
