@@ -23,7 +23,7 @@ from fobench.contracts import Role, Task, role
 from fobench.learners.activations import LINEAR, Activation
 from fobench.learners.checks import lookup
 from fobench.learners.initialisation import WEIGHT_INITS
-from fobench.learners.optimizers import Optimizer
+from fobench.learners.optimizers import Optimizer, Pair
 from fobench.networks import Layer
 
 
@@ -52,8 +52,13 @@ class Node:
         """Return the signal that reaches a source, N x its shape; `W` stands in for the weights (feedback alignment)."""
         raise NotImplementedError
 
-    def accumulate_(self, delta: Tensor, before: Tensor, optimizer: Optimizer, over: float | None = None) -> None:
-        """Step along the correlation of `delta` and `before` divided by `over`, by default the batch size N."""
+    def accumulate_(
+        self, delta: Tensor, before: Tensor, optimizer: Optimizer, over: float | None = None, minus: Pair | None = None
+    ) -> None:
+        """Step along the correlation of `delta` and `before` divided by `over`, by default the batch size N.
+
+        With `minus`, another such pair, along the difference of the two correlations.
+        """
 
 
 class WeightedNode(Node):
@@ -73,6 +78,32 @@ class WeightedNode(Node):
     def weights(self) -> list[Tensor]:
         """The trained tensors."""
         return [self.W] if self.b is None else [self.W, self.b]
+
+    def correlation(self, delta: Tensor, before: Tensor) -> Tensor:
+        """Return the sum over samples and positions of `delta` times what its weights read, shaped as W."""
+        raise NotImplementedError
+
+    def summed(self, delta: Tensor) -> Tensor:
+        """Return the sum of `delta` over samples, shaped as b."""
+        return delta.sum(0)
+
+    def step_(self, delta: Tensor, before: Tensor, optimizer: Optimizer, over: float, minus: Pair | None) -> None:
+        """Let the weights step along their correlation."""
+        G = self.correlation(delta, before)
+        if minus is not None:
+            G.sub_(self.correlation(*minus))
+        optimizer.step_(self.W, G.div_(over))
+
+    @role(Role.WEIGHT_UPDATE)
+    def accumulate_(
+        self, delta: Tensor, before: Tensor, optimizer: Optimizer, over: float | None = None, minus: Pair | None = None
+    ) -> None:
+        """Step along the correlation of `delta` and `before`, and the bias along the sum of `delta`, over `over`."""
+        over = len(delta) if over is None else over
+        self.step_(delta, before, optimizer, over, minus)
+        if self.b is not None:
+            g = self.summed(delta)
+            optimizer.step_(self.b, (g if minus is None else g.sub_(self.summed(minus[0]))).div_(over))
 
 
 class Dense(WeightedNode):
@@ -94,13 +125,10 @@ class Dense(WeightedNode):
         """Return `D W`, N x the source's shape."""
         return torch.mm(delta, self.W if W is None else W).view(len(delta), *self.layer.input_shape)
 
-    @role(Role.WEIGHT_UPDATE)
-    def accumulate_(self, delta: Tensor, before: Tensor, optimizer: Optimizer, over: float | None = None) -> None:
-        """Step along `D^T H / over`, and the bias along the column sums of `D / over`."""
-        over = len(delta) if over is None else over
-        optimizer.correlate_(self.W, delta, before.flatten(1), over)
-        if self.b is not None:
-            optimizer.step_(self.b, delta.sum(0).div_(over))
+    def step_(self, delta: Tensor, before: Tensor, optimizer: Optimizer, over: float, minus: Pair | None) -> None:
+        """Let W step along `D^T H / over`, without forming it where the optimizer allows."""
+        less = None if minus is None else (minus[0], minus[1].flatten(1))
+        optimizer.correlate_(self.W, delta, before.flatten(1), over, less)
 
 
 class Conv(WeightedNode):
@@ -145,14 +173,14 @@ class Conv(WeightedNode):
         _, rows, columns = self.layer.input_shape
         return signal[:, :, top : top + rows, left : left + columns]
 
-    @role(Role.WEIGHT_UPDATE)
-    def accumulate_(self, delta: Tensor, before: Tensor, optimizer: Optimizer, over: float | None = None) -> None:
-        """Step along the correlation of D with the map, summed over samples and positions and divided by `over`."""
-        over = len(delta) if over is None else over
-        G = self._gradients(delta, self.padded(before), self.W, [False, True, False])[1]
-        optimizer.step_(self.W, G.div_(over))
-        if self.b is not None:
-            optimizer.step_(self.b, delta.sum((0, 2, 3)).div_(over))
+    def correlation(self, delta: Tensor, before: Tensor) -> Tensor:
+        """Return the correlation of D with the map, summed over samples and positions."""
+        G: Tensor = self._gradients(delta, self.padded(before), self.W, [False, True, False])[1]
+        return G
+
+    def summed(self, delta: Tensor) -> Tensor:
+        """Return the sum of D over samples and positions."""
+        return delta.sum((0, 2, 3))
 
 
 class Local(WeightedNode):
@@ -205,16 +233,12 @@ class Local(WeightedNode):
         _, rows, width = self.layer.input_shape
         return padded[:, :, top : top + rows, left : left + width]
 
-    @role(Role.WEIGHT_UPDATE)
-    def accumulate_(self, delta: Tensor, before: Tensor, optimizer: Optimizer, over: float | None = None) -> None:
-        """Step along each position's correlation of D with its window."""
-        over = len(delta) if over is None else over
+    def correlation(self, delta: Tensor, before: Tensor) -> Tensor:
+        """Return each position's correlation of D with its window, summed over samples."""
         padded, G = self.padded(before), torch.empty_like(self.W)
         for row, place in enumerate(G):
             torch.bmm(delta[:, :, row].permute(2, 1, 0), self.windows(padded, row).mT, out=place)
-        optimizer.step_(self.W, G.div_(over))
-        if self.b is not None:
-            optimizer.step_(self.b, delta.sum(0).div_(over))
+        return G
 
 
 class Pool(Node):
