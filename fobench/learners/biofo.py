@@ -101,7 +101,7 @@ class BioFO:
         if self.density == 1:
             return {}
         dense = {number: stage.node for number, stage in enumerate(self.layers) if isinstance(stage.node, Dense)}
-        S = {number: torch.empty_like(node.W, dtype=torch.bool) for number, node in dense.items()}
+        S = {number: torch.empty_like(node.W, dtype=torch.uint8) for number, node in dense.items()}
         for number, mask in S.items():
             mask.bernoulli_(self.density, generator=generator)
             _mask_(dense[number].W, mask)
@@ -161,5 +161,5 @@ class BioFO:
 
 
 def _mask_(W: Tensor, S: Tensor) -> None:
-    """Put zeros where S is false."""
-    torch.where(S, W, W.new_zeros(()), out=W)
+    """Put zeros where S, of one byte each, is 0."""
+    torch.where(S.view(torch.bool), W, W.new_zeros(()), out=W)
