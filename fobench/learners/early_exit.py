@@ -21,7 +21,7 @@ from typing import Any, Protocol, TypeVar
 import torch
 from torch import Tensor
 
-from fobench.contracts import Prediction
+from fobench.contracts import Prediction, Selective, Task
 from fobench.learners import checks
 from fobench.learners.passes import Maps
 
@@ -46,6 +46,12 @@ def parameter() -> Any:
 
 
 Kind = TypeVar("Kind")
+
+
+def accepts(trunk: Selective, task: Task) -> None:
+    """Raise for what a trunk refuses: a demand for `require`."""
+    if reason := trunk.refuses(task):
+        raise checks.LearnerError(reason)
 
 
 def trunk_of(learner: Any, kind: Callable[..., Kind], own: Sequence[str] = ("network",)) -> Kind:

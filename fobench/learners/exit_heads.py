@@ -6,7 +6,7 @@ E_l = softmax(o_l) - T,   G_l = E_l^T [H_1; ..; H_l] / N
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from torch import Tensor
 from fobench import networks
 from fobench.contracts import Role, Task, role
 from fobench.learners import checks, optimizers
-from fobench.learners.activations import LINEAR, Output, error_
+from fobench.learners.activations import LINEAR, error_
 from fobench.learners.early_exit import Exits, keep_
 from fobench.learners.layers import Node, WeightedNode, build, weighted, weights
 from fobench.learners.passes import Maps
@@ -74,12 +74,16 @@ class Heads:
         return named
 
 
+Activity = Callable[[Node, tuple[Tensor, ...]], Tensor]
+"""What takes a node and what it reads to its activity; of the output layer, to P."""
+
+
 class EarlyNet:
     """A trained net with an output layer, and heads at its hidden layers but the last, whose exit is the output itself."""
 
-    def __init__(self, nodes: Sequence[Node], output: Output, classes: int, concatenated: bool) -> None:
+    def __init__(self, nodes: Sequence[Node], activity: Activity, classes: int, concatenated: bool) -> None:
         """Take the net as it stands; its weights are read, never written."""
-        self.nodes, self.output = nodes, output
+        self.nodes, self.activity = nodes, activity
         *self.read, self.last, self.top = weighted(nodes)
         self.heads = Heads(self.read, classes, concatenated)
         self.depths = len(self.read) + 1
@@ -88,18 +92,18 @@ class EarlyNet:
         """Return the activities that heads read."""
         H = Maps(self.nodes, x, [node.index for node in self.read])
         for node in self.nodes[: self.read[-1].index + 1]:
-            H[node] = node.activity(*H.before(node))
+            H[node] = self.activity(node, H.before(node))
         return [H[node.index] for node in self.read]
 
     def exits(self, x: Tensor) -> Exits:
         """Yield the logits of each head while the net runs, and last its output."""
         H = Maps(self.nodes, x, [node.index for node in self.read])
         for node in self.nodes:
-            H[node] = node.activity(*H.before(node))
+            H[node] = self.activity(node, H.before(node))
             if node in self.read:
                 depth = self.read.index(node)
                 keep_(H, (yield self.heads.logits(depth, [H[read.index] for read in self.read[: depth + 1]])))
-        yield self.output(H.pop(self.nodes[-1]))
+        yield H.pop(self.top)
 
     def depth_macs(self) -> list[int]:
         """Return the MACs that each depth adds for a sample that reaches it: m_l and its head's, last m_{L-1} + m_L."""

@@ -33,11 +33,11 @@ from torch import Tensor
 
 from fobench.contracts import Prediction, Task
 from fobench.learners import checks, optimizers
-from fobench.learners.activations import OUTPUTS
 from fobench.learners.bp import BP
-from fobench.learners.early_exit import PARAMETERS, answer, everything, parameter, rule_of, trunk_of
+from fobench.learners.early_exit import PARAMETERS, accepts, answer, everything, parameter, rule_of, trunk_of
 from fobench.learners.exit_heads import EarlyNet, several_hidden
 from fobench.learners.initialisation import WEIGHT_INITS
+from fobench.learners.layers import Node
 
 
 @dataclass
@@ -59,7 +59,7 @@ class LightBP:
         checks.classification(self, task)
         rule_of(self)
         several_hidden(self, task)
-        checks.require(trunk_of(self, BP), task)
+        accepts(trunk_of(self, BP), task)
 
     def setup(self, task: Task, generator: torch.Generator, device: str) -> None:
         """Allocate the net and a head at each hidden layer but the last, with their optimizer state."""
@@ -67,7 +67,7 @@ class LightBP:
         self.bp = trunk_of(self, BP)
         self.bp.setup(task, generator, device)
         self.rule = rule_of(self, correct_only=True)
-        self.net = EarlyNet(self.bp.nodes, OUTPUTS[self.bp.output], task.classes, concatenated=True)
+        self.net = EarlyNet(self.bp.nodes, self.activity, task.classes, concatenated=True)
         self.net.heads.allocate(self.head_init, True, self.head_optimizer, generator, device)
         self.stages = 2
         self.begin_stage(0)
@@ -75,6 +75,11 @@ class LightBP:
     def begin_stage(self, stage: int) -> None:
         """Turn to the net (stage 0), then to the heads (stage 1)."""
         self.stage = stage
+
+    def activity(self, node: Node, before: tuple[Tensor, ...]) -> Tensor:
+        """Return H_l; of the output layer, P."""
+        H = node.activity(*before)
+        return self.bp.p(H) if node is self.bp.nodes[-1] else H
 
     @torch.no_grad()
     def train_step(self, x: Tensor, y: Tensor) -> None:

@@ -36,10 +36,11 @@ import torch
 from torch import Tensor
 
 from fobench.contracts import Prediction, Task
-from fobench.learners import checks, contrast, optimizers
+from fobench.learners import checks, optimizers
 from fobench.learners.early_exit import (
     PARAMETERS,
     Exits,
+    accepts,
     answer,
     everything,
     joined,
@@ -73,13 +74,12 @@ class LightFF:
 
     def refuses(self, task: Task) -> str | None:
         """Say why this learner cannot be set up for `task`, or None if it can."""
-        return checks.refusal(self, task, self.demand)
+        return checks.refusal(self, task, self._demand)
 
-    def demand(self, task: Task) -> None:
-        """Raise for what the exit rule, the trunk or the task does not allow."""
+    def _demand(self, task: Task) -> None:
         checks.classification(self, task)
         rule_of(self)
-        checks.require(self._trunk(), task, lambda task: contrast.fits(self, task))
+        accepts(self._trunk(), task)
 
     def _trunk(self) -> FF | FFMpezeshki:
         kind = checks.lookup("goodness", self.goodness, FLAVOURS)
@@ -88,7 +88,7 @@ class LightFF:
 
     def setup(self, task: Task, generator: torch.Generator, device: str) -> None:
         """Allocate the layers and, for one-pass inference, a head per depth, with their optimizer state."""
-        checks.require(self, task, self.demand)
+        checks.require(self, task, self._demand)
         self.ff = self._trunk()
         self.ff.setup(task, generator, device)
         self.layers = self.ff.path.layers

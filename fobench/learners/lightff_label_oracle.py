@@ -11,7 +11,7 @@ Properties: those of `lightff`, except that its exits need what is asked for.
 
 **Departures**
 
-- `predict` has no labels, so that it never exits: in a suite this learner has the error, depth and cost of Forward-Forward, and no
+- `predict` has no labels, so that it never exits: in a suite this learner has the error, depth and cost of FF, and no
   table can show the oracle's by mistake. The released rule is `predict_given_labels`, and `figures` its error, depth and
   MACs on labelled samples, from a script.
 - `calibrate` fits on the samples that it is given; to reproduce the released thresholds, give it all training samples.
@@ -29,7 +29,7 @@ from torch import Tensor
 
 from fobench.contracts import Prediction, Task
 from fobench.learners import checks, optimizers
-from fobench.learners.early_exit import ExitPoint, ExitRule, point
+from fobench.learners.early_exit import ExitPoint, ExitRule, accepts, point
 from fobench.learners.lightff import FLAVOURS, LightFF
 
 
@@ -46,7 +46,7 @@ class LabelUsingExitOracle:
 
     def refuses(self, task: Task) -> str | None:
         """Say why this learner cannot be set up for `task`, or None if it can."""
-        return checks.refusal(self, task, lambda task: checks.require(self._lightff(), task, self._lightff().demand))
+        return checks.refusal(self, task, lambda task: accepts(self._lightff(), task))
 
     def _lightff(self) -> LightFF:
         return LightFF(
