@@ -21,7 +21,8 @@ def program_of(rule: str, options: Any, task: Task) -> Program:
     Of a learner the fields that bear on costs are taken; in a mapping an option that the rule does not have is an error.
     """
     function: Any = plugins.load(rule, "costs")
-    own = [name for name in inspect.signature(function).parameters if name not in ("task", "setting")]
+    parameters = inspect.signature(function).parameters
+    own = [name for name in parameters if name not in ("task", "setting")]
     if not isinstance(options, Mapping):
         fields = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
         options = {name: value for name, value in fields.items() if name in (*own, *SHARED)}
@@ -31,4 +32,6 @@ def program_of(rule: str, options: Any, task: Task) -> Program:
     if "network" not in options:
         raise CostError(f"{rule} needs a network: a name, a list of widths or a list of layer records")
     shared = {name: value for name, value in options.items() if name in SHARED}
-    return function(**{k: v for k, v in options.items() if k in own}, task=task, setting=Setting(**shared))  # type: ignore[no-any-return]
+    setting = dataclasses.replace(parameters["setting"].default, **shared)
+    program: Program = function(**{name: options[name] for name in options if name in own}, task=task, setting=setting)
+    return program
