@@ -45,7 +45,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "suite": {"contracts", "plugins", "networks", "documents"},
     "harness": {"contracts", "plugins", "store", "networks"},
     "report": {"contracts", "store", "plugins", "costs", "networks"},
-    "testing": {"contracts", "plugins", "networks"},
+    "testing": {"contracts", "plugins", "networks", "costs"},
     "pytest_plugin": {"contracts", "plugins", "tracers"},
     "cli": ANYTHING_BUT_TORCH | {"__init__"},
 }
