@@ -18,7 +18,6 @@ from torch.optim.adam import adam
 
 from fobench.learners.checks import LearnerError, chosen, lookup
 
-
 Pair = tuple[Tensor, Tensor]
 
 

@@ -422,7 +422,7 @@ def test_mirroring_turns_factors_towards_the_weights():
 
 
 @BOTH
-def test_mirroring_keeps_the_size_of_F(rule):
+def test_mirroring_keeps_the_size_of_feedback(rule):
     learner = mirrored(rule, pre_mirror=1)
     std = 0.05 * (2 / 10) ** 0.5
     for _ in range(3):
@@ -432,7 +432,7 @@ def test_mirroring_keeps_the_size_of_F(rule):
     close(s["F"], s["F1"] @ s["F2"] @ s["F3"])
 
 
-def test_factors_begin_so_that_F_has_its_size():
+def test_factors_begin_so_that_their_product_has_its_size():
     learner = mirrored(network=(300, 300))
     assert float(learner.state()["F"].std()) == pytest.approx(0.05 * (2 / 10) ** 0.5, rel=0.25)
 
