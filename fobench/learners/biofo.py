@@ -101,10 +101,10 @@ class BioFO:
         if self.density == 1:
             return {}
         dense = {number: stage.node for number, stage in enumerate(self.layers) if isinstance(stage.node, Dense)}
-        S = {number: torch.empty_like(node.W, dtype=torch.uint8) for number, node in dense.items()}
+        S = {number: torch.empty_like(node.W) for number, node in dense.items()}
         for number, mask in S.items():
             mask.bernoulli_(self.density, generator=generator)
-            _mask_(dense[number].W, mask)
+            dense[number].W.mul_(mask)
         return S
 
     def begin_stage(self, stage: int) -> None:
@@ -136,7 +136,7 @@ class BioFO:
         del H, maps
         node.accumulate_(D, before, self.steps)  # G_l = D_l^T H_{l-1} / N
         if number in self.S:
-            _mask_(node.W, self.S[number])
+            node.W.mul_(self.S[number])  # W_l <- S_l o W_l
         return read
 
     @torch.no_grad()
@@ -158,8 +158,3 @@ class BioFO:
         """Return W1, b1, ..., the feedback B1, ... (its bias Bb1, ...) and the masks S1, ..."""
         masks = {f"S{number + 1}": mask for number, mask in self.S.items()}
         return {**symbols(self.nodes), **local.symbols(self.read_outs), **masks}
-
-
-def _mask_(W: Tensor, S: Tensor) -> None:
-    """Put zeros where S, of one byte each, is 0."""
-    torch.where(S.view(torch.bool), W, W.new_zeros(()), out=W)

@@ -22,7 +22,7 @@ block.
 - MSE is solved recursively (Woodbury), so that W_l is the closed form after every step; the released code collects all
   features, inverts once, and falls back on a pseudo-inverse where lambda = 0 is singular. `ridge` is lambda. It costs
   2 d^2 N + 2 d C N + d N^2 multiply-accumulates a batch and one N x N solve, twice the products of collecting, but no
-  d x d solve, and holds d^2 values a block. W_l and R_l are in double precision. Several epochs count each sample as
+  d x d solve, and holds d^2 values a block. R_l and the solve are in double precision. Several epochs count each sample as
   often.
 - The losses CE and MSE are here; sparsemax is not. The variant with blocks trained by DFA is not in the released code.
 - The released options for step, blocks and lambda are parsed and ignored; the ones here are obeyed.
@@ -80,7 +80,7 @@ class CaFo:
         self.layers = local.stages(self.nodes)
         sizes = [stage.units for stage in self.layers]
         if self.loss == "mse":
-            self.W = [torch.zeros(d, task.classes, device=device, dtype=torch.float64) for d in sizes]
+            self.W = [torch.zeros(d, task.classes, device=device) for d in sizes]
             self.R = [torch.eye(d, device=device, dtype=torch.float64).div_(self.ridge) for d in sizes]
         else:
             self.W = [torch.ones(d, task.classes, device=device) for d in sizes]
@@ -104,8 +104,8 @@ class CaFo:
         K = torch.mm(R, Phi.T)
         S = torch.addmm(torch.eye(len(Phi), device=Phi.device, dtype=Phi.dtype), Phi, K)
         QK = torch.linalg.solve(S, K.T)  # Q K^T
-        T = functional.one_hot(y, W.shape[1]).to(W.dtype)
-        W.addmm_(QK.T, T.addmm_(Phi, W, alpha=-1))  # W_l <- W_l + K Q (T - Phi_l W_l)
+        T = functional.one_hot(y, W.shape[1]).to(R.dtype)
+        W.add_(torch.mm(QK.T, T.addmm_(Phi, W.to(R.dtype), alpha=-1)))  # W_l <- W_l + K Q (T - Phi_l W_l)
         R.addmm_(K, QK, alpha=-1)  # R_l <- R_l - K Q K^T
 
     @torch.no_grad()
@@ -125,7 +125,7 @@ class CaFo:
     @role(Role.HEAD)
     def classify(self, W: Tensor, Phi: Tensor) -> Tensor:
         """Return P_l, N x C."""
-        return torch.softmax(torch.mm(Phi, W.to(Phi.dtype)), 1)
+        return torch.softmax(torch.mm(Phi, W), 1)
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Prediction:
