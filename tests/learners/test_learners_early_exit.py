@@ -308,7 +308,7 @@ def test_early_answers_are_right_and_cheap(kind, threshold):
     learner.calibrate(*held_out)
     after = learner.predict(x)
     assert error(before, y) < 0.1 and error(after, y) < 0.1
-    assert float(after.depth.double().mean()) < 2 < float(before.depth.double().mean())
+    assert float(after.depth.double().mean()) < 2.2 < float(before.depth.double().mean())
 
 
 @every_light
