@@ -15,10 +15,11 @@ from fobench.costs.setting import Setting
 SHARED = [field.name for field in dataclasses.fields(Setting)]
 
 
-def program_of(rule: str, options: Any, task: Task) -> Program:
+def program_of(rule: str, options: Any, task: Task, **more: Any) -> Program:
     """Return the program of `rule` for `task`; `options` is a learner, or a mapping with at least `network`.
 
-    Of a learner the fields that bear on costs are taken; in a mapping an option that the rule does not have is an error.
+    Of a learner the fields that bear on costs are taken; in a mapping, and in `more` (a greedy rule's `stage`), an option that
+    the rule does not have is an error.
     """
     function: Any = plugins.load(rule, "costs")
     parameters = inspect.signature(function).parameters
@@ -26,6 +27,7 @@ def program_of(rule: str, options: Any, task: Task) -> Program:
     if not isinstance(options, Mapping):
         fields = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
         options = {name: value for name, value in fields.items() if name in (*own, *SHARED)}
+    options = {**options, **more}
     for name in options:
         if name not in (*own, *SHARED):
             raise CostError(f"{rule} has no option {name!r}; {plugins.nearest(name, [*own, *SHARED])}")

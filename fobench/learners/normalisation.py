@@ -24,11 +24,10 @@ def normalise_(H: Tensor) -> Tensor:
 
 def standardise_(H: Tensor, epsilon: float) -> Tensor:
     """Give each sample of H zero mean and unit variance, in place; return H."""
-    flat = H.view(len(H), -1)
-    flat.sub_(flat.mean(1, keepdim=True))
-    norm = torch.linalg.vector_norm(flat, dim=1, keepdim=True)
-    flat.div_(norm.square_().div_(flat.shape[1]).add_(epsilon).sqrt_())
-    return H
+    values = list(range(1, H.dim()))
+    H.sub_(H.mean(values, keepdim=True))
+    norm: Tensor = torch.linalg.vector_norm(H, dim=values, keepdim=True)
+    return H.div_(norm.square_().div_(H[0].numel()).add_(epsilon).sqrt_())
 
 
 def normalised_derivative_(D: Tensor, Z: Tensor, r: Tensor, product: Tensor) -> Tensor:

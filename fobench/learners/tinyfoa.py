@@ -44,7 +44,7 @@ from fobench.learners import stages as local
 from fobench.learners.activations import RELU
 from fobench.learners.initialisation import WEIGHT_INITS
 from fobench.learners.layers import Dense, Node, WeightedNode, build, symbols, weights
-from fobench.learners.optimizers import Optimizer
+from fobench.learners.optimizers import Optimizer, Pair, blend_
 from fobench.learners.stages import READ_OUTS, ReadOut
 
 
@@ -201,9 +201,9 @@ class StraightThrough:
         """Allocate what is remembered for each weight."""
         self.steps.track(*weights)
 
-    def correlate_(self, W: Tensor, D: Tensor, H: Tensor, over: float) -> None:
+    def correlate_(self, W: Tensor, D: Tensor, H: Tensor, over: float, minus: Pair | None = None) -> None:
         """Step along `D^T H / over`, where it passes."""
-        self.step_(W, torch.empty_like(W).addmm_(D.T, H, beta=0, alpha=1 / over))
+        self.step_(W, blend_(torch.empty_like(W), (D, H), minus, keep=0, gain=1 / over))
 
     def step_(self, b: Tensor, G: Tensor) -> None:
         """Step along a gradient that is already there, where it passes."""

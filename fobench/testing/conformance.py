@@ -261,7 +261,9 @@ def toy_task_is_learned(subject: Subject) -> None:
     budget, task = subject.budget, subject.task
     learner = subject.trained(budget)
     x, y = toy_data(task, budget.samples, seed=3)
-    reached = score(task, learner.predict(x), y)
+    prediction = learner.predict(x)
+    _check_prediction(prediction, subject, len(x))
+    reached = score(task, prediction, y)
     found = f"{task.score} {reached:.3f} after {budget.epochs} epochs of {budget.samples} toy samples"
     if task.kind == "classification" and reached > budget.error:
         raise FailedError(f"{found}, expected at most {budget.error}; give it a step size or a budget that fits")

@@ -15,7 +15,7 @@ def toy_data(task: Task, samples: int, seed: int) -> tuple[Tensor, Tensor]:
     """Return x and y in torch's default dtype: Gaussian clusters around one pattern per class.
 
     The patterns do not depend on `seed`. A reconstruction's normal samples (y = 0) lie near a plane, abnormal ones (every
-    second, y = 1) do not.
+    second, y = 1) are as large but lie anywhere.
     """
     generator = torch.Generator().manual_seed(seed)
     noise = torch.randn(samples, *task.input_shape, generator=generator)
@@ -25,7 +25,7 @@ def toy_data(task: Task, samples: int, seed: int) -> tuple[Tensor, Tensor]:
     y = torch.arange(samples) % 2
     plane = torch.randn(samples, 2, generator=generator) @ _patterns(task, 2).flatten(1)
     normal = plane.view_as(noise) + 0.1 * noise
-    return torch.where(y.view(-1, *[1] * len(task.input_shape)) == 1, SPREAD * noise, normal), y
+    return torch.where(y.view(-1, *[1] * len(task.input_shape)) == 1, 2**0.5 * noise, normal), y
 
 
 def _patterns(task: Task, count: int) -> Tensor:
