@@ -71,11 +71,20 @@ class Conv(WeightedNode):
     def adjoint(self, delta: Tensor, before: Tensor, W: Tensor | None = None) -> Tensor:
         """Return the transposed convolution of D with W, N x the source's shape."""
         W = self.W if W is None else W
-        # of the input, the kernel reads nothing but the shape
-        shape = self.frame(delta) if self.margins else before
-        signal: Tensor = self._gradients(delta, shape, W, [True, False, False])[0]
-        del shape
-        return self.inside(signal).contiguous(memory_format=torch.channels_last) if self.margins else signal
+        if not self.margins:
+            whole: Tensor = self._gradients(delta, before, W, [True, False, False])[0]
+            return whole
+        # the same kernel as the gradient's, without a padded input that only its shape is read of
+        spare = [size - ((n - 1) * step + k) for size, n, step, k in self._extents(delta)]
+        framed = torch.ops.aten.convolution(delta, W, None, self.stride, (0, 0), (1, 1), True, spare, self.groups)
+        return self.inside(framed)
+
+    def _extents(self, delta: Tensor) -> list[tuple[int, int, int, int]]:
+        """Return (framed size, positions, stride, kernel) of rows and of columns."""
+        top, bottom, left, right = self.layer.padding
+        _, rows, columns = self.layer.input_shape
+        sizes = (top + rows + bottom, left + columns + right)
+        return list(zip(sizes, delta.shape[2:], self.stride, self.W.shape[2:], strict=True))
 
     def correlation(self, delta: Tensor, before: Tensor) -> Tensor:
         """Return the correlation of D with the map, summed over samples and positions."""

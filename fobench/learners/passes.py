@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
+import torch
 from torch import Tensor
 
 from fobench.learners.layers import Node, Pool
@@ -69,7 +70,8 @@ class Signals:
             if source in self.waiting:
                 self.waiting[source] = self.waiting[source].add_(signal)
             else:
-                self.waiting[source] = signal.clone() if place and self._written(node.sources[0]) else signal
+                shared = place and self._written(node.sources[0])
+                self.waiting[source] = signal.clone() if shared else together(signal)
 
     def _written(self, source: int) -> bool:
         """Say whether a node may write into the signal it receives."""
@@ -78,6 +80,13 @@ class Signals:
     def pop(self, node: Node) -> Tensor:
         """Return the signal of `node`, which may be written into."""
         return self.waiting.pop(node.index)
+
+
+def together(signal: Tensor) -> Tensor:
+    """Return a signal whose values lie side by side in memory: a copy of what was cut out of a padded one."""
+    if signal.dim() != 4 or signal.is_contiguous() or signal.is_contiguous(memory_format=torch.channels_last):
+        return signal
+    return signal.contiguous(memory_format=torch.channels_last)
 
 
 def kept_for_derivatives(nodes: Sequence[Node]) -> set[int]:
@@ -125,7 +134,6 @@ def backward(nodes: Sequence[Node], D: Tensor, H: Maps, carry: Carry, steps: Opt
             D = node.f.derive_(D, H[node.index])
         H.held.pop(node.index, None)
         before = H.held.get(node.sources[0], D)  # an add or a mean pool reads nothing again
-        signal = carry(node, D, before) if reached.intersection(node.sources) else None
+        if reached.intersection(node.sources):
+            signals.send(node, carry(node, D, before))
         node.accumulate_(D, before, steps)
-        if signal is not None:
-            signals.send(node, signal)

@@ -16,22 +16,47 @@ from fobench.testing import Budget, ConformanceError, check_learner
 MAPS = Task("classification", (1, 8, 8), 3)
 NETS = {
     "dense": ([24, 20], Task("classification", (14,), 3)),
-    "conv": ([conv(6, padding="same"), pool(2), conv(8, stride=2, padding="same"), flatten()], MAPS),
+    "conv": ([conv(12, padding="same"), pool(2), conv(16, stride=2, padding="same"), flatten()], MAPS),
     "residual": (
-        [conv(6, padding="same"), conv(6, padding="same", activate=False), add(0, activate=True), pool(4, mode="mean")],
+        [conv(12, padding="same"), conv(12, padding="same", activate=False), add(0, activate=True), pool(mode="mean")],
         MAPS,
     ),
-    "local": ([local(4, stride=2), local(6)], MAPS),
-    "auto-encoder": ([12, 3, 12], Task("reconstruction", (16,))),
+    "local": ([local(6, stride=2), local(8)], MAPS),
+    "auto-encoder": ([24, 12, 24], Task("reconstruction", (16,))),
 }
 
-ADAM = {"optimizer": {"name": "adam", "eta": 1e-2}}
+
+def adam(eta):
+    return {"optimizer": {"name": "adam", "eta": eta}}
+
+
+def momentum(eta, **options):
+    return {"optimizer": {"name": "momentum", "eta": eta, **options}}
+
+
 SETTINGS = {
-    "drtp": {"hidden_scale": "mean", "optimizer": {"name": "momentum", "eta": 0.05, "nesterov": True}},
-    "pepita": {"optimizer": {"name": "momentum", "eta": 0.1, "eta_in_buffer": True}},
-    "ff": {"optimizer": {"name": "momentum", "eta": 0.05, "decay": 3e-4}},
+    "drtp": {"hidden_scale": "mean", **momentum(0.05, nesterov=True)},
+    "pepita": momentum(0.01, eta_in_buffer=True),
+    "mempepita": momentum(0.01, eta_in_buffer=True),
+    "pepita-hebbian": momentum(0.01, eta_in_buffer=True),
+    "pepita local": {"keep": 1, **adam(1e-2)},
+    "mempepita local": {"keep": 1, **adam(1e-2)},
+    "pepita-hebbian local": {"keep": 1, **adam(1e-2)},
+    "pepita-time-local local": {"keep": 1, **adam(3e-3)},
+    "pepita auto-encoder": momentum(1e-3, eta_in_buffer=True),
+    "mempepita auto-encoder": momentum(1e-3, eta_in_buffer=True),
+    "pepita-hebbian auto-encoder": momentum(3e-4, eta_in_buffer=True),
+    "pepita-time-local auto-encoder": momentum(1e-3, eta_in_buffer=True),
+    "afa auto-encoder": momentum(1e-3, eta_in_buffer=True),
+    "ff": momentum(0.05, decay=3e-4),
+    "ff conv": adam(3e-3),
+    "ff residual": {"label_amplitude": 5.0, **adam(3e-3)},
+    "ff local": adam(1e-2),
 }
-"""Step sizes for the toy task, which is far smaller than the published ones were chosen for; Adam's where none stands here."""
+"""Step sizes for the toy task, far smaller than those that the published ones were chosen for: by rule, by rule and network;
+else Adam's."""
+DENSE, OTHERS = Budget(epochs=15), Budget(epochs=15, error=0.6, auc=0.65)
+"""On maps, and on a reconstruction, better than chance (2/3, 1/2) will do: what rules learn there, their own tests say."""
 
 
 @pytest.mark.parametrize("name", sorted(plugins.installed("learners")))
@@ -39,8 +64,10 @@ SETTINGS = {
 def test_every_installed_learner_keeps_the_contract(name, net):
     network, task = NETS[net]
     rule = plugins.load(name, "learners")
-    settings = SETTINGS.get(name, ADAM if "optimizer" in plugins.argument_names(rule) else {})
-    unchecked = check_learner(rule, task, {"network": network, **settings})
+    default = adam(1e-2) if "optimizer" in plugins.argument_names(rule) else {}
+    settings = SETTINGS.get(f"{name} {net}", SETTINGS.get(name, default))
+    budget = DENSE if net == "dense" else OTHERS
+    unchecked = check_learner(rule, task, {"network": network, **settings}, budget=budget)
     allowed = ("refuses", "no entry point in fobench.costs", "nothing is drawn")
     assert all(any(reason in sentence for reason in allowed) for sentence in unchecked), unchecked
     assert net != "dense" or not any("refuses" in sentence for sentence in unchecked)
