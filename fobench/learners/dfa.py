@@ -56,6 +56,7 @@ class DFA:
     bias: bool = checks.choice(True, (True, False))  # b_l
     weight_init: str = checks.choice("linear", WEIGHT_INITS)
     feedback_init: str = checks.choice("linear", FEEDBACK_INITS)  # B_l
+    feedback_scale: float = checks.between(1.0, 0, 1e3)  # times that bound; published: 1
     hidden_scale: str = checks.choice("mean", HIDDEN_SCALES)
     optimizer: Mapping[str, Any] = optimizers.default(name="adam", eta=1e-4, beta1=0.0, beta2=0.99)
 
@@ -71,7 +72,7 @@ class DFA:
         *layers, self.top = weighted(self.nodes)
         self.kept = {node.index for node in layers if node.f.reads_activity}
         self.kept |= {node.sources[0] for node in [*layers, self.top]} - {-1}
-        self.B = direct(layers, task.outputs, self.feedback_init, generator, device)
+        self.B = direct(self, layers, task.outputs, generator, device)
         self.task, self.p = task, output_of(self.output, task)
         self.steps = optimizers.make(self.optimizer, weights(self.nodes))
 

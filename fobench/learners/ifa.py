@@ -52,6 +52,7 @@ class IFA:
     bias: bool = checks.choice(True, (True, False))  # b_l
     weight_init: str = checks.choice("linear", WEIGHT_INITS)
     feedback_init: str = checks.choice("linear", FEEDBACK_INITS)  # B_1
+    feedback_scale: float = checks.between(1.0, 0, 1e3)  # times that bound; published: 1
     optimizer: Mapping[str, Any] = optimizers.default(name="adam", eta=1e-4, beta1=0.0, beta2=0.99)
 
     def refuses(self, task: Task) -> str | None:
@@ -69,7 +70,7 @@ class IFA:
         readers = [node for node in self.nodes if node.weights or isinstance(node, Pool)]
         self.last_reader = {source: node.index for node in readers for source in node.sources}
         first = [node for node in layers if node not in above]
-        self.B = direct(first, task.outputs, self.feedback_init, generator, device)
+        self.B = direct(self, first, task.outputs, generator, device)
         self.senders = {node.index: without_bias(node) for node in above}
         self.task, self.p = task, output_of(self.output, task)
         self.steps = optimizers.make(self.optimizer, weights(self.nodes))

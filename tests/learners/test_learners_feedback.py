@@ -267,6 +267,13 @@ def test_feedback_is_as_large_as_published(init, bound):
         assert B.shape == ((400, 300) if rule is FA else (300, 400))
 
 
+@pytest.mark.parametrize("rule", [DFA, SDFA, DRTP, IFA])
+def test_feedback_is_scaled(rule):
+    plain, small = (set_up(rule([5, 4], feedback_scale=scale)).state()["B1"] for scale in (1, 0.03))
+    close(small, 0.03 * plain)
+    assert "feedback_scale" in rule([5], feedback_scale=-1).refuses(TASK)
+
+
 def test_only_the_first_layers_of_ifa_have_feedback():
     assert set(numbered(set_up(IFA(NETS["residual"])).state(), "B")) == {1}
     assert set(numbered(set_up(IFA(NETS["two inputs"])).state(), "B")) == {1, 2}
