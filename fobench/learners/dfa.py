@@ -25,6 +25,7 @@ layers wait for E, not for one another; frozen activity: all H_l are kept until 
   C per hidden unit are counted as for DFA.
 - The output layer is updated first and the others from the top down, each map being let go at once; E and every D_l are
   those of the weights from before the step.
+- `feedback_scale` is not published; below 1 it slows hidden layers down beside the output layer.
 - A reconstruction has a linear output and E = output - input.
 """
 

@@ -17,6 +17,7 @@ there.
 - No released code exists; hyperparameters are those of the author's code for DFA, with RMSprop as Adam without first moment
   (`beta1: 0, beta2: 0.99`), whose running mean begins unbiased, and `weight_init: zero` not taken over: D_2 = 0 where
   W_2 = 0, and hidden layers above the first would never move.
+- `feedback_scale` is not published; below 1 it slows hidden layers down beside the output layer.
 - A layer is updated as soon as the signal above it exists, W_l carrying it from before its update.
 - On a general network D is what a small change of the first layer's output does to every layer: a maximum pool hands on the
   signal of its maxima, a sum adds signals. Every layer with no other layer below it counts as first and has a B of its own.
