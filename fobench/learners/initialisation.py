@@ -53,6 +53,19 @@ def _fan_out_normal(layer: Weighted, generator: torch.Generator) -> None:
     _zero_bias(layer)
 
 
+def _kaiming_fan_out(layer: Weighted, generator: torch.Generator) -> None:
+    """N(0, 2/fan_out), bias 0: the convolutions of VGG16 before any training."""
+    layer.W.normal_(0, (2 / layer.fan_out) ** 0.5, generator=generator)
+    _zero_bias(layer)
+
+
+def _normal(layer: Weighted, generator: torch.Generator) -> None:
+    """N(0, 1), bias too: the released locally connected layers."""
+    for tensor in (layer.W, layer.b):
+        if tensor is not None:
+            tensor.normal_(generator=generator)
+
+
 def _zero(layer: Weighted, generator: torch.Generator) -> None:
     layer.W.zero_()
     _zero_bias(layer)
@@ -74,5 +87,7 @@ WEIGHT_INITS: dict[str, Callable[[Weighted, torch.Generator], None]] = {
     "he-uniform": _he_uniform,
     "xavier-uniform": _xavier_uniform,
     "fan-out-normal": _fan_out_normal,
+    "kaiming-fan-out": _kaiming_fan_out,
+    "normal": _normal,
     "zero": _zero,
 }

@@ -18,6 +18,8 @@ from torch.optim.adam import adam
 
 from fobench.learners.checks import LearnerError, chosen, lookup
 
+Pair = tuple[Tensor, Tensor]
+
 
 class Optimizer(Protocol):
     """What a layer's weight update needs; `eta` may be changed by schedules."""
@@ -27,11 +29,21 @@ class Optimizer(Protocol):
     def track(self, *weights: Tensor) -> None:
         """Allocate what is remembered for each weight."""
 
-    def correlate_(self, W: Tensor, D: Tensor, H: Tensor, over: float) -> None:
-        """Step along `G = D^T H / over`: `W` n x m, `D` N x n, `H` N x m."""
+    def correlate_(self, W: Tensor, D: Tensor, H: Tensor, over: float, minus: Pair | None = None) -> None:
+        """Step along `G = D^T H / over`: `W` n x m, `D` N x n, `H` N x m; less the same of the pair `minus`, if given."""
 
     def step_(self, b: Tensor, G: Tensor) -> None:
         """Step along a gradient that is already there."""
+
+
+def _blend_(W: Tensor, pair: Pair, minus: Pair | None, keep: float, gain: float) -> Tensor:
+    """Return `keep W + gain (D^T H - D'^T H')`, in place."""
+    D, H = pair
+    W.addmm_(D.T, H, beta=keep, alpha=gain)
+    if minus is not None:
+        D, H = minus
+        W.addmm_(D.T, H, alpha=-gain)
+    return W
 
 
 @dataclasses.dataclass
@@ -44,9 +56,9 @@ class SGD:
     def track(self, *weights: Tensor) -> None:
         """Nothing is remembered."""
 
-    def correlate_(self, W: Tensor, D: Tensor, H: Tensor, over: float) -> None:
+    def correlate_(self, W: Tensor, D: Tensor, H: Tensor, over: float, minus: Pair | None = None) -> None:
         """Add the correlation to the weight itself."""
-        W.addmm_(D.T, H, beta=1 - self.eta * self.decay, alpha=-self.eta / over)
+        _blend_(W, (D, H), minus, keep=1 - self.eta * self.decay, gain=-self.eta / over)
 
     def step_(self, b: Tensor, G: Tensor) -> None:
         """Step along a gradient that is already there."""
@@ -76,9 +88,9 @@ class Momentum:
         """Allocate one buffer per weight, zero."""
         self.V.update({W: torch.zeros_like(W) for W in weights})
 
-    def correlate_(self, W: Tensor, D: Tensor, H: Tensor, over: float) -> None:
+    def correlate_(self, W: Tensor, D: Tensor, H: Tensor, over: float, minus: Pair | None = None) -> None:
         """Add the correlation to the buffer, then the buffer to the weight."""
-        self._update(W, lambda V, keep, gain: V.addmm_(D.T, H, beta=keep, alpha=gain / over))
+        self._update(W, lambda V, keep, gain: _blend_(V, (D, H), minus, keep, gain / over))
 
     def step_(self, b: Tensor, G: Tensor) -> None:
         """Step along a gradient that is already there."""
@@ -118,9 +130,9 @@ class Adam:
             steps = torch.zeros((), dtype=torch.float32, device=W.device)
             self.moments[W] = (torch.zeros_like(W), torch.zeros_like(W), steps)
 
-    def correlate_(self, W: Tensor, D: Tensor, H: Tensor, over: float) -> None:
+    def correlate_(self, W: Tensor, D: Tensor, H: Tensor, over: float, minus: Pair | None = None) -> None:
         """Form the correlation in a scratch, step along it and let it go."""
-        self.step_(W, torch.empty_like(W).addmm_(D.T, H, beta=0, alpha=1 / over))
+        self.step_(W, _blend_(torch.empty_like(W), (D, H), minus, keep=0, gain=1 / over))
 
     def step_(self, b: Tensor, G: Tensor) -> None:
         """Step along a gradient that is already there."""

@@ -1,0 +1,113 @@
+"""Adaptive feedback alignment: PEPITA to first order around the standard pass; an oracle to test and to analyse it.
+
+    H_l = f(A_l),  E = H_L - T                                     standard pass
+    D_0 = -s E F^T,  D_l = (D_{l-1} W_l^T) o f'(A_l)               H_l - H_l^err, to first order
+    G_l = D_l^T H_{l-1} / N,  G_L = E^T H_{L-1} / N                updates
+
+Srinivasan et al., ICLR 2024 (arXiv 2302.05440), written there with s = -1: the feedback of layer 1 is W_1 F, which the
+weights adapt, hence the name. For ReLU, D_l is exact as long as no unit changes sign, and `presynaptic: modulated` is
+then PEPITA with `output_error: standard`, without dropout.
+
+Properties: weight transport none; locality none; update locking: a layer waits for the standard pass; frozen activity:
+all H_l, those of layers without weights included (an oracle, not written to be lean).
+
+**Departures**
+
+- `presynaptic: modulated` puts H_{l-1} - D_{l-1}, H_{l-1}^err to first order, in place of H_{l-1}.
+- Layers beyond the paper's dense ones: a maximum pool hands on D from where its maximum was, sums and mean pools are
+  linear; kernels are averaged over their positions, as in PEPITA. There are no biases, as in the paper.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fobench.contracts import Prediction, Role, Task, role
+from fobench.learners import checks, optimizers
+from fobench.learners.activations import ACTIVATIONS, OUTPUTS, error_, target
+from fobench.learners.initialisation import WEIGHT_INITS
+from fobench.learners.layers import Node, Pool, WeightedNode, weights
+from fobench.learners.modulation import Modulated, averaged_over, schedule
+
+
+@dataclass
+class AFA:
+    """Adaptive feedback alignment."""
+
+    network: Any  # hidden layers
+    activation: str = checks.choice("relu", ACTIVATIONS)  # f
+    output: str = checks.choice("softmax", OUTPUTS)  # H_L
+    sign: int = checks.choice(-1, (-1, 1))  # s
+    presynaptic: str = checks.choice("standard", ("standard", "modulated"))
+    feedback_scale: float = checks.between(0.05, 0, 1e3)  # F = 0.05 U(+-sqrt(6/n_0))
+    weight_init: str = checks.choice("he-uniform", WEIGHT_INITS)
+    optimizer: Mapping[str, Any] = optimizers.default(name="momentum", eta=0.01, mu=0.9, eta_in_buffer=True)
+    decay_epochs: Sequence[int] = checks.epochs(60, 90)  # eta x 0.1 from these epochs on
+
+    # what the expansion has not
+    keep = 1.0
+    normalisation = "none"
+    bias = False
+
+    def refuses(self, task: Task) -> str | None:
+        """Say why this learner cannot be set up for `task`, or None if it can."""
+        return checks.refusal(self, task)
+
+    def setup(self, task: Task, generator: torch.Generator, device: str) -> None:
+        """Allocate hidden layers, output layer, F and optimizer state."""
+        checks.require(self, task)
+        self.net = Modulated(self, task, generator, device)
+        self.steps = optimizers.make(self.optimizer, weights(self.net.nodes))
+
+    def begin_epoch(self, epoch: int, epochs: int) -> None:
+        """Divide eta by ten at each of `decay_epochs`."""
+        schedule(self.steps, self, epoch)
+
+    @role(Role.PROJECTION)
+    def project(self, E: Tensor) -> Tensor:
+        """Return D_0 = -s E F^T, N x the input's shape."""
+        return torch.mm(E, self.net.F.T).mul_(-self.net.sign).view(len(E), *self.net.task.input_shape)
+
+    @role(Role.SECOND_PASS)
+    def propagate(self, node: Node, D: tuple[Tensor, ...], before: Tensor, after: Tensor) -> Tensor:
+        """Return D_l = (D_{l-1} W_l^T) o f'(A_l), from what the layer read and gave in the standard pass."""
+        signal = at_maxima(node, D[0], before) if isinstance(node, Pool) and node.largest else node(*D)
+        return node.f.derive_(signal, after)
+
+    @torch.no_grad()
+    def train_step(self, x: Tensor, y: Tensor) -> None:
+        """Learn from one batch."""
+        net = self.net
+        H = net.standard_pass(x, lambda node: None, kept=range(len(net.nodes)))
+        E = error_(H.pop(net.top), target(net.task, x, y))  # E = H_L - T
+        D = {-1: self.project(E)}
+        for node in net.nodes:
+            source = node.sources[0]
+            if node is not net.top:
+                D[node.index] = self.propagate(
+                    node, tuple(D[place] for place in node.sources), H[source], H[node.index]
+                )
+            if isinstance(node, WeightedNode):
+                signal = E if node is net.top else D[node.index]
+                before = H[source] - D[source] if self.presynaptic == "modulated" else H[source]
+                node.accumulate_(signal, before, self.steps, averaged_over(node, signal))  # G_l = D_l^T H_{l-1} / N
+
+    @torch.no_grad()
+    def predict(self, x: Tensor) -> Prediction:
+        """Score one batch by the output of one standard pass."""
+        return self.net.predict(x)
+
+    def state(self) -> dict[str, Tensor]:
+        """Return W1, ... (last the output layer) and F."""
+        return self.net.state()
+
+
+def at_maxima(pool: Pool, D: Tensor, before: Tensor) -> Tensor:
+    """Return D at the places of the maxima of `before`."""
+    _, places = torch.ops.aten.max_pool2d_with_indices(before, *pool.window)
+    return D.flatten(2).gather(2, places.flatten(2)).view(places.shape)
