@@ -25,6 +25,7 @@ layers wait for E, not for one another; frozen activity: all H_l are kept until 
   C per hidden unit are counted as for DFA.
 - The output layer is updated first and the others from the top down, each map being let go at once; E and every D_l are
   those of the weights from before the step.
+- `feedback_scale` is not published; below 1 it slows hidden layers down beside the output layer.
 - A reconstruction has a linear output and E = output - input.
 """
 
@@ -56,6 +57,7 @@ class DFA:
     bias: bool = checks.choice(True, (True, False))  # b_l
     weight_init: str = checks.choice("linear", WEIGHT_INITS)
     feedback_init: str = checks.choice("linear", FEEDBACK_INITS)  # B_l
+    feedback_scale: float = checks.between(1.0, 0, 1e3)  # times that bound; published: 1
     hidden_scale: str = checks.choice("mean", HIDDEN_SCALES)
     optimizer: Mapping[str, Any] = optimizers.default(name="adam", eta=1e-4, beta1=0.0, beta2=0.99)
 
@@ -71,7 +73,7 @@ class DFA:
         *layers, self.top = weighted(self.nodes)
         self.kept = {node.index for node in layers if node.f.reads_activity}
         self.kept |= {node.sources[0] for node in [*layers, self.top]} - {-1}
-        self.B = direct(layers, task.outputs, self.feedback_init, generator, device)
+        self.B = direct(self, layers, task.outputs, generator, device)
         self.task, self.p = task, output_of(self.output, task)
         self.steps = optimizers.make(self.optimizer, weights(self.nodes))
 

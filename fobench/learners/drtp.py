@@ -20,6 +20,9 @@ during the forward pass; frozen activity: two neighbouring layers.
 - Layer l+1 is fed by layer l from before its update, as in the released code.
 - The signal enters each layer at its own output, before a pool, as in the released code; a map receives a value of its own
   at every position. A linear layer (in front of a sum, which the released code does not have) has f' = 1.
+- The signal of a label never vanishes, and what it has in common for all classes gathers in the biases until units are
+  saturated. Convolutional nets that end in a global mean learned with `bias: false` only, and where they are very deep
+  with a `feedback_scale` below the published 1.
 """
 
 from __future__ import annotations
@@ -50,6 +53,7 @@ class DRTP:
     bias: bool = checks.choice(True, (True, False))  # b_l
     weight_init: str = checks.choice("linear", WEIGHT_INITS)
     feedback_init: str = checks.choice("he-uniform", FEEDBACK_INITS)  # B_l
+    feedback_scale: float = checks.between(1.0, 0, 1e3)  # times that bound; published: 1
     hidden_scale: str = checks.choice("sum", HIDDEN_SCALES)
     optimizer: Mapping[str, Any] = optimizers.default(name="momentum", eta=1e-4, mu=0.9, nesterov=True)
 
@@ -66,7 +70,7 @@ class DRTP:
         f = ACTIVATIONS[self.activation]
         self.nodes = build(with_output(self.network, task), f, self.weight_init, self.bias, generator, device)
         *layers, self.top = weighted(self.nodes)
-        self.B = direct(layers, task.classes, self.feedback_init, generator, device)
+        self.B = direct(self, layers, task.classes, generator, device)
         self.task, self.p = task, OUTPUTS[self.output]
         self.steps = optimizers.make(self.optimizer, weights(self.nodes))
 

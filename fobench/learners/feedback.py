@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 from fobench.contracts import Role, Task, role
-from fobench.learners import checks
 from fobench.learners.initialisation import BOUNDS
 from fobench.learners.layers import Dense, Node, WeightedNode, weighted
 from fobench.learners.passes import reached_by_signals
@@ -36,17 +35,17 @@ def layers_above_another(nodes: Sequence[Node]) -> list[WeightedNode]:
 
 
 def direct(
-    layers: Sequence[WeightedNode], senders: int, init: str, generator: torch.Generator, device: str
+    learner: Any, layers: Sequence[WeightedNode], senders: int, generator: torch.Generator, device: str
 ) -> dict[int, Tensor]:
     """Draw B_l, n_l x senders, by the index of its layer; a map counts as the n_l values that it flattens to.
 
     Kept transposed, so that what one sender reaches is one contiguous row.
     """
-    bound = checks.lookup("feedback_init", init, FEEDBACK_INITS)
-    return {
-        node.index: drawn((senders, node.layer.units), bound(node.layer.units, senders), generator, device).T
-        for node in layers
-    }
+    B = {}
+    for node in layers:
+        bound = FEEDBACK_INITS[learner.feedback_init](node.layer.units, senders) * learner.feedback_scale
+        B[node.index] = drawn((senders, node.layer.units), bound, generator, device).T
+    return B
 
 
 @role(Role.PROJECTION)

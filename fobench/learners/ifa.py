@@ -17,6 +17,7 @@ there.
 - No released code exists; hyperparameters are those of the author's code for DFA, with RMSprop as Adam without first moment
   (`beta1: 0, beta2: 0.99`), whose running mean begins unbiased, and `weight_init: zero` not taken over: D_2 = 0 where
   W_2 = 0, and hidden layers above the first would never move.
+- `feedback_scale` is not published; below 1 it slows hidden layers down beside the output layer.
 - A layer is updated as soon as the signal above it exists, W_l carrying it from before its update.
 - On a general network D is what a small change of the first layer's output does to every layer: a maximum pool hands on the
   signal of its maxima, a sum adds signals. Every layer with no other layer below it counts as first and has a B of its own.
@@ -52,6 +53,7 @@ class IFA:
     bias: bool = checks.choice(True, (True, False))  # b_l
     weight_init: str = checks.choice("linear", WEIGHT_INITS)
     feedback_init: str = checks.choice("linear", FEEDBACK_INITS)  # B_1
+    feedback_scale: float = checks.between(1.0, 0, 1e3)  # times that bound; published: 1
     optimizer: Mapping[str, Any] = optimizers.default(name="adam", eta=1e-4, beta1=0.0, beta2=0.99)
 
     def refuses(self, task: Task) -> str | None:
@@ -69,7 +71,7 @@ class IFA:
         readers = [node for node in self.nodes if node.weights or isinstance(node, Pool)]
         self.last_reader = {source: node.index for node in readers for source in node.sources}
         first = [node for node in layers if node not in above]
-        self.B = direct(first, task.outputs, self.feedback_init, generator, device)
+        self.B = direct(self, first, task.outputs, generator, device)
         self.senders = {node.index: without_bias(node) for node in above}
         self.task, self.p = task, output_of(self.output, task)
         self.steps = optimizers.make(self.optimizer, weights(self.nodes))
