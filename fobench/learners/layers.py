@@ -121,6 +121,10 @@ class Local(WeightedNode):
         return G
 
 
+PARTS = 8
+"""Of a map's channels, when the maxima of a pool are found again."""
+
+
 class Pool(Node):
     """Maximum or mean over windows; the places of the maxima are found again when a signal comes back."""
 
@@ -138,11 +142,18 @@ class Pool(Node):
     def adjoint(self, delta: Tensor, before: Tensor, W: Tensor | None = None) -> Tensor:
         """Return the signal: at the maximum of each window, or spread evenly over it."""
         if self.largest:
-            _, places = torch.ops.aten.max_pool2d_with_indices(before, *self.window)
-            back = torch.ops.aten.max_pool2d_with_indices_backward
-            signal: Tensor = back(delta, before, *self.window, (1, 1), False, places)
-        else:
-            signal = torch.ops.aten.avg_pool2d_backward(delta, self._shape(before), *self.window, False, True, None)
+            return self._at_maxima(delta, before)
+        mean = torch.ops.aten.avg_pool2d_backward
+        signal: Tensor = mean(delta, self._shape(before), *self.window, False, True, None)
+        return signal
+
+    def _at_maxima(self, delta: Tensor, before: Tensor) -> Tensor:
+        """Find the maxima of some channels at a time: their places take eight bytes each."""
+        signal, back = torch.empty_like(before), torch.ops.aten.max_pool2d_with_indices_backward
+        parts = min(PARTS, before.shape[1])
+        for H, D, part in zip(*(maps.tensor_split(parts, 1) for maps in (before, delta, signal)), strict=True):
+            places = torch.ops.aten.max_pool2d_with_indices(H, *self.window)[1]
+            part.copy_(back(D, H, *self.window, (1, 1), False, places))
         return signal
 
     def _shape(self, before: Tensor) -> Tensor:

@@ -77,6 +77,10 @@ class Signals:
         """Say whether a node may write into the signal it receives."""
         return source >= 0 and (not self.nodes[source].weights or self.nodes[source].f.reads_activity)
 
+    def holds(self, D: Tensor) -> bool:
+        """Say whether the signal D is waiting for another node as well."""
+        return any(signal is D for signal in self.waiting.values())
+
     def pop(self, node: Node) -> Tensor:
         """Return the signal of `node`, which may be written into."""
         return self.waiting.pop(node.index)
@@ -134,6 +138,12 @@ def backward(nodes: Sequence[Node], D: Tensor, H: Maps, carry: Carry, steps: Opt
             D = node.f.derive_(D, H[node.index])
         H.held.pop(node.index, None)
         before = H.held.get(node.sources[0], D)  # an add or a mean pool reads nothing again
-        if reached.intersection(node.sources):
-            signals.send(node, carry(node, D, before))
-        node.accumulate_(D, before, steps)
+        signal = carry(node, D, before) if reached.intersection(node.sources) else None
+        shared = signals.holds(D)  # an add gave D to its other addend, too, whose share must wait
+        if shared:
+            node.accumulate_(D, before, steps)
+        if signal is not None:
+            signals.send(node, signal)
+            del signal
+        if not shared:
+            node.accumulate_(D, before, steps)
