@@ -437,7 +437,7 @@ def test_the_oracle_in_multi_pass_compares_the_true_goodness():
         (LightFF([5, 4], trunk={"inference": "one-pass"}), "unknown field of trunk"),
         (LightFF([5, 4], trunk=[1]), "expected fields of the trunk"),
         (LightFF([5, 4], trunk={"peer": -1}), "peer is -1"),
-        (LightFF([5, 4], goodness="mean", trunk={"peer": 0}), "unknown field of trunk"),
+        (LightFF([5, 4], flavour="mpezeshki", trunk={"peer": 0}), "unknown field of trunk"),
         (LightBP([5]), "has not two"),
         (LightPEPITA([5, 4], trunk={"normalisation": "batch"}), "per-sample or none"),
         (LightBioFO([5], trunk={"feedback": "ternery"}), "did you mean 'ternary'"),
@@ -455,7 +455,7 @@ def test_needs_labels(kind):
 
 
 def test_both_flavours_of_goodness_are_trunks():
-    learner = ready(LightFF([12, 10], goodness="mean"), VECTORS)
+    learner = ready(LightFF([12, 10], flavour="mpezeshki"), VECTORS)
     plain = FFMpezeshki([12, 10])
     plain.setup(VECTORS, torch.Generator().manual_seed(0), "cpu")
     x, _ = batch("vectors")
