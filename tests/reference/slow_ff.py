@@ -110,8 +110,8 @@ def labelled(x, label, classes, amplitude=1.0):
     return z
 
 
-def loewe(positive, negative, net, W, b, r, peer=0.03):
-    """Return G, g and the new running means."""
+def loewe(positive, negative, net, W, b, r, peer=0.03, mean=False):
+    """Return G, g and the new running means; with `mean`, s = mean_j z_j^2 - 1."""
     N, kinds = len(positive), [layer for layer in net if layer.kind in WEIGHTED]
     seen = [layers_of(row, net, W, b) for row in [*positive, *negative]]
     G, g = [torch.zeros_like(w) for w in W], [torch.zeros_like(v) for v in b]
@@ -121,8 +121,9 @@ def loewe(positive, negative, net, W, b, r, peer=0.03):
         pull = peer * 0.1 * (2 / n) * (r[level] - r[level].mean()) / N
         for row, z in enumerate(seen):
             before, after = z[level]
-            s = float((after**2).sum()) - n
-            d = 2 * (1 / (1 + math.exp(-s)) - (row < N)) * after / (2 * N) + (pull if row < N else 0)
+            s = float((after**2).mean()) - 1 if mean else float((after**2).sum()) - n
+            slope = 2 * after / n if mean else 2 * after
+            d = (1 / (1 + math.exp(-s)) - (row < N)) * slope / (2 * N) + (pull if row < N else 0)
             dG, dg = gradient(layer, d, before, W[level], b[level])
             G[level] += dG
             g[level] += dg
