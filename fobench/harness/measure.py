@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fobench.contracts import Calibrated, FobenchError, Learner, Phase, Plan
 from fobench.harness import data, profile, scores
+from fobench.harness.exits import exits
 from fobench.harness.guards import open_guards
 from fobench.harness.instruments import open_meters, slowest_period_s
 from fobench.harness.job import Job
@@ -115,6 +116,7 @@ class _Life:
             self.workshop.set_up(learner)
         self._live(learner)
         self.windows.repeat(self._idle)
+        self._count_exits(learner)
 
     def _live(self, learner: Learner) -> None:
         """Train, calibrate and infer; what depends on the trained weights only where they are trained to the end."""
@@ -128,6 +130,13 @@ class _Life:
         self._calibrate(learner)
         self._infer_all(learner)
         self._score(learner, Phase.INFER)
+
+    def _count_exits(self, learner: Learner) -> None:
+        """Count what predictions cost on trained weights, where that depends on them."""
+        cell = self.workshop.job.cell
+        if isinstance(learner, Calibrated) and "macs" in cell.plan.tracers and cell.plan.training == "full":
+            for context, readings in exits(learner, self.workshop.splits.test, cell.recipe.batch_size):
+                self.windows.writer.rows(context, readings)
 
     def _idle(self) -> Window:
         with self.windows.open(Phase.IDLE) as window:

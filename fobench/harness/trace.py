@@ -12,7 +12,8 @@ from pathlib import Path
 from torch import Tensor
 
 from fobench import plugins
-from fobench.contracts import Context, Json, Phase, Reading, Tracer, TracerError
+from fobench.contracts import Calibrated, Context, Json, Phase, Reading, Tracer, TracerError
+from fobench.harness.exits import COUNTS
 from fobench.harness.job import Job
 from fobench.harness.lives import Workshop, enter_epoch, enter_stage, stages_of
 from fobench.store import Writer
@@ -61,7 +62,12 @@ def _trace_stage(
     for offset in tracer.batch_offsets:
         _observe(tracer, workshop, phase, stage, batch_size + offset)
     context = Context(phase, name, samples=batch_size, batch_size=batch_size)
-    return replace(context, stage=stage) if phase == Phase.TRAIN else context, tracer.readings()
+    readings = tracer.readings()
+    if phase == Phase.TRAIN:
+        return replace(context, stage=stage), readings
+    if isinstance(workshop.construct(), Calibrated):  # its predictions are counted on trained weights, see `exits`
+        readings = [reading for reading in readings if reading.quantity not in COUNTS]
+    return context, readings
 
 
 def _observe(tracer: Tracer, workshop: Workshop, phase: Phase, stage: int, batch_size: int) -> None:

@@ -270,3 +270,14 @@ def test_require_real_refuses_the_surrogate_and_real_files_are_taken(make_job, t
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "blobs.txt").touch()
     assert launch(make_job(require_real=True), tmp_path / "real").header.origin == Origin.REAL
+
+
+def test_a_calibrated_learner_is_counted_once_trained_and_not_before(make_job, tmp_path: Path) -> None:
+    plan = replace(FAST, tracers=("macs",))
+    cell = toy_cell(plan=plan, learner="Greedy")
+    traced = launch(make_job(cell, Part.TRACE), tmp_path / "trace").rows()
+    measured = launch(make_job(cell), tmp_path / "measure").rows()
+    counts = ("macs", "elementwise", "uncovered")
+    assert not [row for row in traced if row["phase"] == "infer" and row["quantity"] in counts]
+    (count,) = [row for row in measured if row["phase"] == "infer" and row["quantity"] == "macs"]
+    assert (count["value"], count["samples"], count["provenance"]) == (50 * 12, 50, "measured")
