@@ -5,8 +5,8 @@
     mean-k*std        tau_l = mu_l - k sigma_l of the true label's score o_l(y) over held-out samples
     quantile          tau_l = the q-quantile of the same
     margin            tau_l = the q-quantile of the margins of the held-out samples that depth l gets wrong
-    adaptive          tau_l starts as the q-quantile of held-out confidences, then tau_l <- tau_l + w sigma_l (q - share
-                      below tau_l) after each batch: a running quantile, so that of the samples that reach l a share q goes on
+    adaptive          tau_l = the q-quantile of the last 1,000 confidences seen at depth l, held-out ones to begin with: a
+                      running quantile, so that of the samples that reach l a share q goes on
 
 Labels are used on held-out samples only, in `fit`; whether a sample exits depends on its own scores. Scores are raw (goodness or
 logits): with each row's maximum subtracted, as the released code has it for logits, the largest would always be 0.
@@ -28,8 +28,8 @@ from fobench.learners.passes import Maps
 PARAMETERS = {"mean-k*std": 1.0, "quantile": 0.16, "margin": 0.9, "adaptive": 0.5}
 """The rules with their parameter, k or q, unless given: k = 1 is published, and 0.16 its quantile of a normal variable."""
 
-RATE, MOST = 0.01, 0.5
-"""Weight w of a running quantile: so much per sample of the batch, and at most so much."""
+RECENT = 1000
+"""Confidences that a running quantile is taken over."""
 
 Exits = Generator[Tensor, Tensor | None, None]
 """An incremental pass: yields scores of samples under way, n x C, depth by depth; is sent the rows that go on, or None: all."""
@@ -72,27 +72,29 @@ class ExitRule:
     parameter: float
     correct_only: bool = False  # mean-k*std, quantile: of the held-out samples that the depth gets right
     tau: list[float] = field(default_factory=list)
-    sigma: list[float] = field(default_factory=list)
+    recent: list[Tensor] = field(default_factory=list)  # adaptive: the last confidences at each depth
 
     def fit(self, scores: Sequence[Tensor], y: Tensor) -> None:
         """Set the thresholds from the scores of held-out samples, N x C per depth, and their labels."""
-        self.tau, self.sigma = [], []
+        self.tau, self.recent = [], []
         for found in scores:
             right = found.argmax(1) == y
             true = found.gather(1, y[:, None]).squeeze(1)
-            values = {"margin": self.confidence(found)[~right], "adaptive": self.confidence(found)}.get(
-                self.name, true[right] if self.correct_only and right.any() else true
-            )
-            self.sigma.append(float(values.std(correction=0)) if len(values) else 0.0)
+            if self.name == "margin":
+                values = self.confidence(found)[~right]
+            elif self.name == "adaptive":
+                values = self.confidence(found)[-RECENT:]
+                self.recent.append(values)
+            else:
+                values = true[right] if self.correct_only and right.any() else true
             self.tau.append(self._threshold(values))
 
     def _threshold(self, values: Tensor) -> float:
         if not len(values):
             return 0.0  # nothing is wrong at this depth: every margin will do
         if self.name == "mean-k*std":
-            return float(values.mean()) - self.parameter * self.sigma[-1]
-        place = round(self.parameter * (len(values) - 1))
-        return float(values.kthvalue(place + 1).values)
+            return float(values.mean() - self.parameter * values.std(correction=0))
+        return float(values.kthvalue(1 + round(self.parameter * (len(values) - 1))).values)
 
     def confidence(self, scores: Tensor) -> Tensor:
         """Return how clear each row of scores is."""
@@ -108,8 +110,8 @@ class ExitRule:
         confidence = self.confidence(scores)
         stops = confidence >= self.tau[depth]
         if self.name == "adaptive":
-            w = min(RATE * len(scores), MOST)
-            self.tau[depth] += w * self.sigma[depth] * (self.parameter - float((~stops).double().mean()))
+            self.recent[depth] = torch.cat([self.recent[depth], confidence])[-RECENT:]
+            self.tau[depth] = self._threshold(self.recent[depth])
         return stops
 
 

@@ -30,6 +30,8 @@ of the neutral sample if a head is trained.
 - The head is kept as one block V_l per layer that it reads; the short last batch is kept.
 - Maps are not in the public code. A unit is one channel at one position: goodness, threshold n_l, root mean square and
   running mean are over all of them. Sums of residual blocks are neither normalised nor scored (as COINS'23 counts them).
+- `goodness_of: mean` is this benchmark's: over a map of thousands of units the sum saturates the sigmoid, and hardly
+  anything is learned; scores are then means, too, so that wide layers do not outvote narrow ones.
 - Hybrids are not in the public code. Masks are drawn anew for each sample and step, the other sample is one of the
   batch; a vector is blurred as one row, so that 5 frames of 128 bands are mixed band by band. The paper trains a softmax
   on top; here the data are scored by goodness itself, low goodness being strange, in one pass whatever `inference` is.
@@ -62,6 +64,7 @@ class FF:
     network: Any  # published: 4 x 2000
     inference: str = checks.choice("multi-pass", ("multi-pass", "one-pass"))
     score_layers: str = checks.choice("all", ("all", "from-second"))
+    goodness_of: str = checks.choice("sum", ("sum", "mean"))  # mean: s = mean_j z_j^2 - 1, for maps
     label_amplitude: float | str = contrast.amplitude()  # max: of the sample (CHB-MIT)
     peer: float = checks.between(0.03, 0, 1e3)  # weight of the peer term
     peer_rate: float = checks.between(0.1, 0, 1)  # r <- (1 - rate) r + rate mean
@@ -111,16 +114,20 @@ class FF:
         return self.overlay(x, torch.cat([y, self.wrong_labels(y)])) if self.rows.labelled else self.rows.hybrids(x)
 
     def goodness(self, Z: Tensor) -> Tensor:
-        """Return the sum of squares of each row."""
-        return goodness(Z)
+        """Return the sum of squares of each row, or their mean."""
+        return goodness(Z).div_(self.per(Z))
+
+    def per(self, Z: Tensor) -> int:
+        """Return what goodness, its threshold n_l and its slope are divided by: nothing, or the units."""
+        return 1 if self.goodness_of == "sum" else Z[0].numel()
 
     def layer_step(self, node: WeightedNode, before: Tensor) -> Tensor:
         """Update one layer on N positive, then N negative rows, and return its activity from before the update."""
         N = len(before) // 2
         Z = node.activity(before)
-        gain = (self.goodness(Z) - Z[0].numel()).sigmoid_()
+        gain = (self.goodness(Z) - Z[0].numel() // self.per(Z)).sigmoid_()
         gain[:N] -= 1
-        D = Z * per_row(gain.mul_(2), Z)  # D_l = 2 (sigmoid(s) - y) o Z_l
+        D = Z * per_row(gain.mul_(2 / self.per(Z)), Z)  # D_l = 2 (sigmoid(s) - y) o Z_l
         if self.peer:
             r = self.r[self.path.number[node.index]].lerp_(Z[:N].mean(0), self.peer_rate)
             # mean over N positive rows, in a sum that is divided by 2N

@@ -15,7 +15,7 @@ nothing in it. Inference keeps all activities up to the current depth, of unfini
   training them one after the other. They see activities without dropout.
 - The threshold of a depth is one for all classes; the released code averages those of the classes.
 - Without any exit the answer is PEPITA's, to the bit. Before `calibrate` every sample goes to the output.
-- Heads begin as nn.Linear does; the released ones have Xavier-uniform weights.
+- Biases of heads begin at 0; the released ones as those of nn.Linear.
 - Inputs are those of the data set; the released CHB-MIT script squares them.
 """
 
@@ -45,7 +45,7 @@ class LightPEPITA:
     threshold: str = checks.choice("mean-k*std", PARAMETERS)
     parameter: float | None = parameter()  # k or q; published k = 1
     trunk: Mapping[str, Any] = field(default_factory=dict)  # fields of `pepita`
-    head_init: str = checks.choice("linear", WEIGHT_INITS)
+    head_init: str = checks.choice("xavier-uniform", WEIGHT_INITS)
     head_optimizer: Mapping[str, Any] = optimizers.default(name="adam", eta=1e-3)
 
     def refuses(self, task: Task) -> str | None:

@@ -7,8 +7,8 @@
 
 Aminifar, Huang, Abtahi and Aminifar, LightFF, ECAI 2024 (arXiv 2404.05241), and its released code.
 
-Properties: those of `ff`, which trains the layers; `trunk` are its fields, `goodness: mean` takes the flavour of
-`ff-mpezeshki`. Inference keeps the current activity under all C labels (multi-pass), or all activities up to the current
+Properties: those of `ff`, or `ff-mpezeshki`, which trains the layers; `trunk` are its fields. Inference keeps the current
+activity under all C labels (multi-pass), or all activities up to the current
 depth (one-pass), of unfinished samples only.
 
 **Departures**
@@ -55,7 +55,7 @@ from fobench.learners.ff_mpezeshki import FFMpezeshki
 from fobench.learners.layers import Node, WeightedNode
 from fobench.learners.normalised import NormalisedPass
 
-FLAVOURS: dict[str, Any] = {"sum": FF, "mean": FFMpezeshki}
+FLAVOURS: dict[str, Any] = {"loewe": FF, "mpezeshki": FFMpezeshki}
 VALUES = 2**21
 """Values of the largest map, over labels and samples, that are under way together."""
 
@@ -66,7 +66,7 @@ class LightFF:
 
     network: Any  # published: 4 x 2000; one-pass 3 x 100 (MNIST, MIT-BIH), 3 x 1000 (CIFAR), 4 x 200 (CHB-MIT)
     inference: str = checks.choice("multi-pass", ("multi-pass", "one-pass"))
-    goodness: str = checks.choice("sum", FLAVOURS)
+    flavour: str = checks.choice("loewe", FLAVOURS)
     threshold: str = checks.choice("mean-k*std", PARAMETERS)
     parameter: float | None = parameter()  # k or q; published k = 1
     trunk: Mapping[str, Any] = field(default_factory=dict)  # fields of `ff` or `ff-mpezeshki`
@@ -82,7 +82,7 @@ class LightFF:
         accepts(self._trunk(), task)
 
     def _trunk(self) -> FF | FFMpezeshki:
-        kind = checks.lookup("goodness", self.goodness, FLAVOURS)
+        kind = checks.lookup("flavour", self.flavour, FLAVOURS)
         trunk: FF | FFMpezeshki = trunk_of(self, kind, own=("network", "inference", "head_optimizer"))
         return trunk
 

@@ -39,7 +39,7 @@ class LabelUsingExitOracle:
 
     network: Any
     inference: str = checks.choice("multi-pass", ("multi-pass", "one-pass"))
-    goodness: str = checks.choice("sum", FLAVOURS)
+    flavour: str = checks.choice("loewe", FLAVOURS)
     k: float = checks.between(1.0, -1e3, 1e3)  # tau = mu - k sigma
     trunk: Mapping[str, Any] = field(default_factory=dict)  # fields of `ff` or `ff-mpezeshki`
     head_optimizer: Mapping[str, Any] = optimizers.default(name="momentum", eta=1e-2, mu=0.9, decay=3e-3)
@@ -49,9 +49,7 @@ class LabelUsingExitOracle:
         return checks.refusal(self, task, lambda task: accepts(self._lightff(), task))
 
     def _lightff(self) -> LightFF:
-        return LightFF(
-            self.network, self.inference, self.goodness, trunk=self.trunk, head_optimizer=self.head_optimizer
-        )
+        return LightFF(self.network, self.inference, self.flavour, trunk=self.trunk, head_optimizer=self.head_optimizer)
 
     def setup(self, task: Task, generator: torch.Generator, device: str) -> None:
         """Allocate what LightFF has."""

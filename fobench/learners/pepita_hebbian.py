@@ -88,8 +88,9 @@ class HebbianPEPITA:
             before = H_err.before(node)
             after = net.modulated_pass(node, before, net.draw(node, len(x), again))  # H_l^err
             if isinstance(node, WeightedNode):
-                pair = (rows if node is net.top else after, before[0])
-                self.update(node, (H[node.index], H[node.sources[0]]), pair)
+                clean = H[node.index], H[node.sources[0]]
+                self.update(node, clean, (rows if node is net.top else after, before[0]))
+                del clean
                 release(H, left, node)
             H_err[node] = after
 

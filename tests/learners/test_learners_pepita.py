@@ -19,7 +19,7 @@ from fobench.learners.pepita import PEPITA
 from fobench.learners.pepita_hebbian import HebbianPEPITA
 from fobench.learners.pepita_time_local import TimeLocalPEPITA
 
-few = settings(max_examples=15, deadline=None)
+few = settings(max_examples=4, deadline=None)
 BOTH = pytest.mark.parametrize("rule", [PEPITA, MEMPEPITA])
 FAMILY = (PEPITA, MEMPEPITA, HebbianPEPITA, TimeLocalPEPITA)
 
@@ -39,8 +39,8 @@ RESIDUAL = [
 ]
 NETS = {"dense": [7, 6, 5], "conv": CONV, "local": LOCAL, "residual": RESIDUAL}
 TASKS = {
-    "classification": Task("classification", (2, 7, 6), 3),
-    "reconstruction": Task("reconstruction", (2, 7, 6)),
+    "classification": Task("classification", (2, 8, 7), 3),
+    "reconstruction": Task("reconstruction", (2, 8, 7)),
 }
 every_net = pytest.mark.parametrize("net", NETS)
 every_task = pytest.mark.parametrize("kind", TASKS)
@@ -48,7 +48,7 @@ every_task = pytest.mark.parametrize("kind", TASKS)
 
 def made(rule, net, kind="classification", seed=0, **fields):
     fields = {"feedback_scale": 1.0, "optimizer": UNIT, **fields}
-    learner = rule(NETS.get(net, net), **fields)
+    learner = rule(NETS[net] if isinstance(net, str) else net, **fields)
     learner.setup(TASKS[kind], torch.Generator().manual_seed(seed), "cpu")
     return learner
 
@@ -66,8 +66,9 @@ def slow(learner, kind):
     net = []
     for node in learner.net.nodes:
         record, layer = node.layer.record, {"kind": node.layer.kind, "sources": node.sources}
-        layer |= {"out": node.layer.output_shape, "f": node.layer.activated, "padding": node.layer.padding}
+        layer |= {"out": node.layer.output_shape, "f": node.layer.activated}
         if "kernel" in record:
+            layer |= {"padding": node.layer.padding}
             layer |= {"kernel": networks.pair(record["kernel"]), "stride": networks.strides(record)}
         if node.weights:
             layer["W"] = node.W.clone()
@@ -275,8 +276,8 @@ def test_batch_normalisation_is_over_samples_and_features(rule):
 # --- MEMPEPITA is PEPITA ----------------------------------------------------------------------------------------------
 
 OPTIMIZERS = (
-    {"name": "sgd", "eta": 0.1},
-    {"name": "momentum", "eta": 0.05, "eta_in_buffer": True, "decay": 1e-3},
+    {"name": "sgd", "eta": 0.01},
+    {"name": "momentum", "eta": 0.005, "eta_in_buffer": True, "decay": 1e-3},
     {"name": "adam", "eta": 0.01},
 )
 
@@ -292,13 +293,15 @@ def test_mempepita_is_pepita_bit_for_bit(net, kind, optimizer, dtype):
         {"keep": 0.5, "feedback": "shuffled", "normalisation": "batch", "bias": True},
         {"keep": 1, "sign": -1, "normalisation": "per-sample"},
     ):
-        pair = [made(rule, net, kind, seed=5, optimizer=optimizer, **fields) for rule in (PEPITA, MEMPEPITA)]
+        fields |= {"feedback_scale": 0.05, "optimizer": optimizer}
+        pair = [made(rule, net, kind, seed=5, **fields) for rule in (PEPITA, MEMPEPITA)]
         for number in range(4):
             x, y, _ = drawn(kind, 5 - number % 2, number)
             for learner in pair:
                 learner.train_step(x.to(dtype), y)
         one, other = (learner.state() for learner in pair)
         assert one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+        assert all(W.isfinite().all() for W in one.values())
 
 
 def test_mempepita_has_the_hyperparameters_of_pepita():
@@ -339,7 +342,6 @@ def test_hebbian_is_half_the_gradient_of_the_difference_of_goodness():
     learner = made(HebbianPEPITA, [6, 5], keep=1)
     x, y, t = drawn("classification")
     s = snapshot(learner)
-    E = torch.softmax((x.flatten(1) @ s["W1"].T).relu() @ s["W2"].T.relu() @ s["W3"].T, 1) - t
     H1 = (x.flatten(1) @ s["W1"].T).relu()
     E = torch.softmax((H1 @ s["W2"].T).relu() @ s["W3"].T, 1) - t
     pair = x.flatten(1), x.flatten(1) + E @ s["F"].T
@@ -353,12 +355,14 @@ def test_hebbian_is_half_the_gradient_of_the_difference_of_goodness():
 
 
 def test_time_local_is_hebbian_for_a_small_step():
+    """The difference shrinks with eta."""
     x, y, _ = drawn("classification")
-    eta = 1e-7
-    local = directions(made(TimeLocalPEPITA, "dense", optimizer={"name": "sgd", "eta": eta}), x, y)
-    hebbian = directions(made(HebbianPEPITA, "dense"), x, y)
-    for name in ("W1", "W2", "W3", "W4"):
-        torch.testing.assert_close(local[name] / eta, hebbian[name], rtol=1e-4, atol=1e-4)
+    hebbian = directions(made(HebbianPEPITA, "dense", keep=1), x, y)
+    apart = []
+    for eta in (1e-6, 1e-7):
+        local = directions(made(TimeLocalPEPITA, "dense", keep=1, optimizer={"name": "sgd", "eta": eta}), x, y)
+        apart.append(max(float((local[name] / eta - hebbian[name]).abs().max()) for name in ("W1", "W2", "W3", "W4")))
+    assert 5 < apart[0] / apart[1] < 20
 
 
 # --- ablations --------------------------------------------------------------------------------------------------------
@@ -418,7 +422,7 @@ def test_mirroring_turns_factors_towards_the_weights():
 
 
 @BOTH
-def test_mirroring_keeps_the_size_of_F(rule):
+def test_mirroring_keeps_the_size_of_feedback(rule):
     learner = mirrored(rule, pre_mirror=1)
     std = 0.05 * (2 / 10) ** 0.5
     for _ in range(3):
@@ -428,7 +432,7 @@ def test_mirroring_keeps_the_size_of_F(rule):
     close(s["F"], s["F1"] @ s["F2"] @ s["F3"])
 
 
-def test_factors_begin_so_that_F_has_its_size():
+def test_factors_begin_so_that_their_product_has_its_size():
     learner = mirrored(network=(300, 300))
     assert float(learner.state()["F"].std()) == pytest.approx(0.05 * (2 / 10) ** 0.5, rel=0.25)
 

@@ -83,7 +83,7 @@ def a_pass(net, x, f, masks=None, normalise=False, output=softmax):
             if masks is not None:
                 h[place] = h[place] * masks[place]
             if normalise:
-                h[place] = h[place] / (h[place] ** 2).sum().sqrt()
+                h[place] = h[place] / (h[place] ** 2).sum().sqrt().clamp(min=1e-12)
     return h
 
 
