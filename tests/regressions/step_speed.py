@@ -10,7 +10,9 @@ import argparse
 import platform
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -20,6 +22,7 @@ from step_floor import bandwidth, batch, in_turn, peak_over_minimum, ready, step
 
 from fobench import networks, plugins
 from fobench.contracts import FobenchError, Task
+from fobench.testing.toys import toy_data
 
 PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
@@ -37,6 +40,9 @@ CASES = {
 }
 """Network, task, batch size, and the bar of step over floor; None where it is reported only."""
 MEMORY = ("784-2000x4-10, batch 100", "ds-cnn, batch 32", "resnet8, batch 32", "mobilenet-v1-0.25, batch 32")
+RIVALS = ("bp", "bp-autograd")
+SHARES = (0.2, 0.5, 0.8, 0.95)
+"""Quantiles of the exit rule: the mean depth follows."""
 MEMORY_BAR, AUTOGRAD_BAR, EXIT_BAR = 1.10, 1.10, 1.20
 
 
@@ -65,8 +71,8 @@ def against_autograd(cases: list[str], alternations: int, device: str) -> Iterat
     for case in cases:
         network, task, samples, _ = CASES[case]
         x, y = batch(task, samples, device)
-        pair = [ready(rule, network, task, device) for rule in ("bp", "bp-autograd")]
-        ratio = in_turn(*(lambda learner=learner: learner.train_step(x, y) for learner in pair), alternations)
+        by_hand, autograd = (partial(ready(rule, network, task, device).train_step, x, y) for rule in RIVALS)
+        ratio = in_turn(by_hand, autograd, alternations)
         yield [case, marked(str(ratio), ratio.median, AUTOGRAD_BAR)]
 
 
@@ -76,11 +82,37 @@ def memory(rules: list[str], cases: list[str], device: str) -> Iterator[list[str
         network, task, samples, _ = CASES[case]
         for rule in (rule for rule in rules if rule in plugins.installed("costs")):
             try:
-                peak, minimum = peak_over_minimum(rule, ready(rule, network, task, device), task, samples)
+                peak, minimum = peak_over_minimum(rule, network, task, samples, device)
             except FobenchError:
                 continue
             ratio = peak / minimum
             yield [case, rule, f"{peak / 1e6:.2f}", f"{minimum / 1e6:.2f}", marked(f"{ratio:.3f}", ratio, MEMORY_BAR)]
+
+
+def exits(alternations: int, device: str) -> Iterator[list[str]]:
+    """Yield a row per threshold of LightFF on 784-2000x4: time over FF's, over the ratio of their counted MACs."""
+    x, y = (part.to(device) for part in toy_data(MNIST, 2000, seed=1))
+    for share in SHARES:
+        light = ready("lightff", [2000] * 4, MNIST, device, threshold="quantile", parameter=share)
+        for part in torch.arange(1000).split(100):
+            light.train_step(x[part], y[part])
+        light.calibrate(x[1000:1900], y[1000:1900])
+        for samples in (100, 1):
+            seen = x[1900 : 1900 + samples]
+            depth = float(light.predict(seen).depth.double().mean())
+            macs = counted(light, light, seen) / counted(light, light.ff, seen)
+            ratio = in_turn(partial(light.predict, seen), partial(light.ff.predict, seen), alternations)
+            over = ratio.median / macs
+            text = marked(f"{over:.2f}", over, EXIT_BAR if samples > 1 and depth >= 1.4 else None)
+            yield [str(share), str(samples), f"{depth:.2f}", f"{macs:.3f}", str(ratio), text]
+
+
+def counted(owner: Any, learner: Any, x: torch.Tensor) -> float:
+    """Return the MACs of one prediction."""
+    tracer = plugins.load("macs", "tracers")()
+    with tracer.trace(owner, (x,)):
+        learner.predict(x)
+    return sum(reading.value for reading in tracer.readings() if reading.quantity == "macs")
 
 
 def table(title: str, columns: list[str], rows: Iterator[list[str]]) -> str:
@@ -121,6 +153,11 @@ def main() -> None:
         table(
             "Batch-proportional peak over the rule's minimum (bar 1.10)", ["network", "rule", "peak MB", "minimum MB", "ratio"],
             memory(asked.rules, cases, asked.device),
+        ),
+        table(
+            "LightFF over FF, time against MACs (bar 1.20 at batch 100 from a mean depth of 1.4)",
+            ["quantile", "batch", "mean depth", "MACs ratio", "time ratio", "time / MACs"],
+            exits(asked.alternations, asked.device) if "lightff" in asked.rules else iter(()),
         ),
     ]  # fmt: skip
     if len(cases) == len(CASES) and asked.rules == sorted(plugins.installed("learners")):
