@@ -136,7 +136,7 @@ NETS = {
 
 FREE = {"bp-autograd", "afa"}
 """Autograd keeps what it likes, that is what the rule is there to show; AFA is an oracle for analysis."""
-OPEN = {("784", "light-pepita"), ("784", "lightbp"), ("784", "tinyfoa")} | {
+OPEN = {("784", "biofo"), ("784", "light-pepita"), ("784", "lightbp"), ("784", "tinyfoa")} | {
     ("resnet8", name) for name in ("cafo", "light-pepita", "lightbp", "mono-forward")
 }
 """Where peak and minimum do not agree yet; strict, so that a mended one is taken off."""
