@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 import torch
 
-sys.path[:0] = [str(Path(__file__).parents[1] / "reference"), str(Path(__file__).parent)]
+TESTS = Path(__file__).parents[1]
+sys.path[:0] = [str(TESTS / "reference"), str(TESTS / "regressions"), str(TESTS / "learners")]
 
 
 @pytest.fixture(autouse=True)

@@ -167,18 +167,15 @@ def synchronised(run: Run, x: Tensor) -> Run:
     return lambda: (run(), torch.cuda.synchronize())[0]
 
 
-def peak_over_minimum(rule: str, learner: Learner, task: Task, samples: int) -> tuple[int, int]:
+def peak_over_minimum(rule: str, network: Any, task: Task, samples: int, device: str = "cpu") -> tuple[int, int]:
     """Return the batch-proportional peak of a step that the live-tensor ledger saw, and the rule's minimum, in bytes."""
     tracer = plugins.load("live-tensors", "tracers")()
     for offset in tracer.batch_offsets:
-        x, y = batch(task, samples + offset, str(next(iter(learner.state().values())).device))
-        generator = getattr(learner, "generator", None)
-        before = None if generator is None else generator.get_state()
+        learner = ready(rule, network, task, device)
+        x, y = batch(task, samples + offset, device)
+        learner.train_step(x, y)
         with tracer.trace(learner, (x, y)):
             learner.train_step(x, y)
-        if before is not None:
-            generator.set_state(before)
     readings = {(reading.quantity, reading.channel): reading.value for reading in tracer.readings()}
     dtype = str(torch.get_default_dtype()).removeprefix("torch.")
-    minimum = program_of(rule, learner, task).train.minimum(samples, Format(dtype))
-    return int(readings["memory_peak", "batch"]), minimum
+    return int(readings["memory_peak", "batch"]), program_of(rule, learner, task).train.minimum(samples, Format(dtype))
