@@ -24,9 +24,9 @@ def normalise_(H: Tensor) -> Tensor:
 
 def standardise_(H: Tensor, epsilon: float) -> Tensor:
     """Give each sample of H zero mean and unit variance, in place; return H."""
-    values = list(range(1, H.dim()))
-    H.sub_(H.mean(values, keepdim=True))
-    norm: Tensor = torch.linalg.vector_norm(H, dim=values, keepdim=True)
+    dims = list(range(1, H.dim()))
+    H.sub_(H.mean(dims, keepdim=True))
+    norm = torch.linalg.vector_norm(H, dim=dims, keepdim=True)
     return H.div_(norm.square_().div_(H[0].numel()).add_(epsilon).sqrt_())
 
 

@@ -213,7 +213,10 @@ def test_tinyfoa(net, n, seed, scale):
     for stage in range(learner.stages):
         learner.begin_stage(stage)
         state = learner.state()
-        state[f"W{stage + 1}"].view(-1)[:3] = torch.tensor([1.0, -1.0, 0.5])[: state[f"W{stage + 1}"].numel()]
+        W = state[f"W{stage + 1}"]
+        W[0] = (
+            torch.tensor([1.0, -1.0, 0.5]).repeat(W[0].numel())[: W[0].numel()].view(W[0].shape)
+        )  # some at the bounds
         scores = learner.predict(x).scores
         before, G = moved(learner, x, y)
         weights = numbered(before, "W"), numbered(before, "b")
