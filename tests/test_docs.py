@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,12 @@ ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
+def code_of(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)
+
+
 def test_the_learner_of_extending_md_learns(tmp_path: Path) -> None:
-    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.DOTALL)
-    (tmp_path / "delta.py").write_text(code)
+    (tmp_path / "delta.py").write_text(code_of("extending.md")[0])
     learner = plugins.create(Reference("delta.py:Delta", {"network": [], "eta": 0.5}), "learners", tmp_path)
     splits = plugins.create(Reference("digits"), "datasets").load(tmp_path)
     task = Task("classification", (1, 8, 8), 10)
@@ -29,6 +33,15 @@ def test_the_learner_of_extending_md_learns(tmp_path: Path) -> None:
         learner.train_step(*next(steps))
     assert score(learner, task, splits.test, 100).value < 0.1
     assert splits.origin == Origin.REAL
+
+
+def test_the_check_of_extending_md_passes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    learner, check = code_of("extending.md")
+    (tmp_path / "delta.py").write_text(learner)
+    monkeypatch.syspath_prepend(tmp_path)
+    found: dict[str, Callable[[], None]] = {}
+    exec(check, found)
+    found["test_delta_keeps_the_contract"]()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

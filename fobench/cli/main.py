@@ -10,8 +10,28 @@ import typer
 from fobench import __version__
 from fobench.contracts import FobenchError
 
-VERBS = ("run", "check", "report", "compare", "status", "list", "doctor", "calibrate", "overhead", "data", "export")
+VERBS = (
+    "run",
+    "check",
+    "report",
+    "status",
+    "list",
+    "doctor",
+    "calibrate",
+    "overhead",
+    "data",
+    "export",
+    "compare",
+    "cost",
+    "fit",
+)
 """Each verb is a file of this room with a function (or, for `data`, a Typer group) called `verb`."""
+
+
+def _asked() -> tuple[str, ...]:
+    """Return the verb that the command line names, so that it waits for no other verb's imports; else all of them."""
+    return tuple(name for name in sys.argv[1:2] if name in VERBS) or VERBS
+
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -28,7 +48,7 @@ def _version(version: bool = typer.Option(False, "--version", help="Print the ve
         raise typer.Exit
 
 
-for _name in VERBS:
+for _name in _asked():
     _verb = importlib.import_module(f"fobench.cli.{_name}_verb").verb
     if isinstance(_verb, typer.Typer):
         app.add_typer(_verb, name=_name)

@@ -16,14 +16,27 @@ Array = NDArray[Any]
 
 
 def as_split(x: Array, y: Array) -> Split:
-    """Turn inputs and class numbers into a split: float32 and int64 tensors that own their memory."""
+    """Turn inputs and class numbers into a split: float32 and int64 tensors that own their memory.
+
+    An array that is so already is not copied, and belongs to the split from then on.
+    """
     import torch
 
     from fobench.contracts import Split
 
     return Split(
-        torch.from_numpy(np.array(x, dtype=np.float32, order="C")), torch.from_numpy(np.array(y, dtype=np.int64))
+        torch.from_numpy(np.require(x, np.float32, ("C", "W", "O"))),
+        torch.from_numpy(np.require(y, np.int64, ("C", "W", "O"))),
     )
+
+
+def hold_out(x: Array, y: Array, samples: int, seed: int) -> tuple[Split, Split | None]:
+    """Draw that many training samples for validation; return both splits, the second None where none are wanted."""
+    if samples == 0:
+        return as_split(x, y), None
+    order = np.random.default_rng(seed).permutation(len(y))
+    rest, drawn = np.sort(order[samples:]), np.sort(order[:samples])
+    return as_split(x[rest], y[rest]), as_split(x[drawn], y[drawn])
 
 
 def stratified(y: Array, fraction: float, rng: np.random.Generator) -> tuple[Array, Array]:

@@ -21,7 +21,7 @@ AGAIN = "run the same `fobench data fetch` again"
 
 @dataclass(frozen=True)
 class Download:
-    """A file below a server's folder, and its checksum as `sha256:...`."""
+    """A file below a server's folder, and its checksum as `sha256:...`, or `md5:...` where the publisher gives no other."""
 
     name: str
     checksum: str

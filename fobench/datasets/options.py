@@ -15,3 +15,9 @@ def one_of(option: str, value: str, choices: Sequence[str]) -> None:
     near = difflib.get_close_matches(str(value), choices, n=1)
     advice = f"did you mean {near[0]!r}?" if near else f"expected one of: {', '.join(choices)}"
     raise DatasetError(f"{option}: {value!r}; {advice}")
+
+
+def share_of(option: str, samples: int, available: int) -> None:
+    """Refuse a number of samples to take out of `available` that is negative or leaves none."""
+    if not isinstance(samples, int) or not 0 <= samples < available:
+        raise DatasetError(f"{option}: {samples!r}; expected a whole number from 0 to {available - 1}")

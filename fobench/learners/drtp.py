@@ -1,7 +1,7 @@
 """Direct random target projection: each hidden layer learns from a fixed random projection of the label, at once.
 
     H_l = f(A_l),  A_l = H_{l-1} W_l^T + b_l
-    D_l = (T B_l^T) o f'(A_l)          hidden layers: for one-hot T a row of B_l^T, picked by the label
+    D_l = (T B_l^T) o f'(A_l)          hidden layers, B_l: n_l x C; for one-hot T a row of B_l^T, picked by the label
     D_L = E = P - T                    output layer: its own true gradient
     G_l = D_l^T H_{l-1}
 
@@ -18,6 +18,11 @@ during the forward pass; frozen activity: two neighbouring layers.
   averaged over the batch and, for binary cross-entropy, over the classes too; its step size of 1e-4 belongs to that.
   `hidden_scale: mean` averages every signal over the batch only, as the equations of this project do.
 - Layer l+1 is fed by layer l from before its update, as in the released code.
+- The signal enters each layer at its own output, before a pool, as in the released code; a map receives a value of its own
+  at every position. A linear layer (in front of a sum, which the released code does not have) has f' = 1.
+- The signal of a label never vanishes, and what it has in common for all classes gathers in the biases until units are
+  saturated. Convolutional nets that end in a global mean learned with `bias: false` only, and where they are very deep
+  with a `feedback_scale` below the published 1.
 """
 
 from __future__ import annotations
@@ -32,8 +37,10 @@ from torch import Tensor
 from fobench.contracts import Prediction, Role, Task, role
 from fobench.learners import checks, optimizers
 from fobench.learners.activations import ACTIVATIONS, OUTPUTS, error_
-from fobench.learners.initialisation import WEIGHT_INITS, uniform_
-from fobench.learners.layers import build, symbols, weighted, weights, with_output
+from fobench.learners.feedback import FEEDBACK_INITS, HIDDEN_SCALES, direct, divisors, feedback_symbols
+from fobench.learners.initialisation import WEIGHT_INITS
+from fobench.learners.layers import Node, WeightedNode, build, symbols, weighted, weights, with_output
+from fobench.learners.passes import Maps, forward
 
 
 @dataclass
@@ -45,67 +52,59 @@ class DRTP:
     output: str = checks.choice("sigmoid", OUTPUTS)  # P; binary cross-entropy, or with softmax cross-entropy
     bias: bool = checks.choice(True, (True, False))  # b_l
     weight_init: str = checks.choice("linear", WEIGHT_INITS)
-    hidden_scale: str = checks.choice("sum", ("sum", "mean"))
+    feedback_init: str = checks.choice("he-uniform", FEEDBACK_INITS)  # B_l
+    feedback_scale: float = checks.between(1.0, 0, 1e3)  # times that bound; published: 1
+    hidden_scale: str = checks.choice("sum", HIDDEN_SCALES)
     optimizer: Mapping[str, Any] = optimizers.default(name="momentum", eta=1e-4, mu=0.9, nesterov=True)
 
     def refuses(self, task: Task) -> str | None:
         """Say why this learner cannot be set up for `task`, or None if it can."""
-        return checks.refusal(self, task)
+        return checks.refusal(self, task, self._demand)
+
+    def _demand(self, task: Task) -> None:
+        checks.classification(self, task)
 
     def setup(self, task: Task, generator: torch.Generator, device: str) -> None:
         """Allocate hidden layers, output layer, feedback and optimizer state."""
-        checks.require(self, task)
+        checks.require(self, task, self._demand)
         f = ACTIVATIONS[self.activation]
-        nodes = build(with_output(self.network, task), f, self.weight_init, self.bias, generator, device)
-        *self.hidden, self.top = weighted(nodes)
-        self.f, self.p = ACTIVATIONS[self.activation], OUTPUTS[self.output]
-        # B_l: n_l x C, U(+-sqrt(6/n_l)); kept transposed, so that a label's projection is one contiguous row
-        self.B = [
-            uniform_(torch.empty(task.classes, layer.layer.units, device=device), layer.layer.units, generator).T
-            for layer in self.hidden
-        ]
-        self.steps = optimizers.make(self.optimizer, weights([*self.hidden, self.top]))
+        self.nodes = build(with_output(self.network, task), f, self.weight_init, self.bias, generator, device)
+        *layers, self.top = weighted(self.nodes)
+        self.B = direct(self, layers, task.classes, generator, device)
+        self.task, self.p = task, OUTPUTS[self.output]
+        self.steps = optimizers.make(self.optimizer, weights(self.nodes))
 
     @role(Role.PROJECTION)
-    def project(self, y: Tensor, B: Tensor) -> Tensor:
-        """Return T B^T, N x n_l."""
-        return B.T.index_select(0, y)
+    def project(self, y: Tensor, node: Node) -> Tensor:
+        """Return T B_l^T in the shape of a layer's output."""
+        return self.B[node.index].T.index_select(0, y).view(len(y), *node.layer.output_shape)
 
-    def layer_step(self, number: int, before: Tensor, y: Tensor, over: int) -> Tensor:
-        """Update one hidden layer and return its activity from before the update."""
-        layer = self.hidden[number]
-        H = self.f.apply_(layer(before))
-        D = self.f.derive_(self.project(y, self.B[number]), H)  # D_l = (T B_l^T) o f'(A_l)
-        layer.accumulate_(D, before, self.steps, over)  # G_l = D_l^T H_{l-1}
-        return H
+    def layer_step(self, node: Node, H: Maps, y: Tensor, over: int) -> None:
+        """Take one layer's activity into `H` and update the layer; what follows is fed from before the update."""
+        before = H.before(node)
+        H[node] = node.activity(*before)
+        if isinstance(node, WeightedNode):
+            D = node.f.derive_(self.project(y, node), H[node.index])  # D_l = (T B_l^T) o f'(A_l)
+            node.accumulate_(D, before[0], self.steps, over)  # G_l = D_l^T H_{l-1}
 
     @torch.no_grad()
     def train_step(self, x: Tensor, y: Tensor) -> None:
         """Learn from one batch, layer by layer during the forward pass."""
-        over, over_top = self._divisors(len(x))
-        before = x.flatten(1)
-        for number in range(len(self.hidden)):
-            before = self.layer_step(number, before, y, over)
+        over, over_top = divisors(self, self.task, len(x))
+        H = Maps(self.nodes, x)
+        for node in self.nodes[:-1]:
+            self.layer_step(node, H, y, over)
+        (before,) = H.before(self.top)
         E = error_(self.p(self.top(before)), y)  # D_L = P - T
         self.top.accumulate_(E, before, self.steps, over_top)
-
-    def _divisors(self, samples: int) -> tuple[int, int]:
-        """What the hidden and the output correlations are divided by."""
-        if self.hidden_scale == "mean":
-            return samples, samples
-        return 1, samples * (len(self.top.W) if self.output == "sigmoid" else 1)
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Prediction:
         """Score one batch by its output P."""
-        H = x.flatten(1)
-        for layer in self.hidden:
-            H = self.f.apply_(layer(H))
-        return Prediction(self.p(self.top(H)))
+        H = Maps(self.nodes, x)
+        forward(self.nodes, H)
+        return Prediction(self.p(H.pop(self.top)))
 
     def state(self) -> dict[str, Tensor]:
-        """Return W1, b1, ... (last the output layer) and the feedback B1, ..."""
-        return {
-            **symbols([*self.hidden, self.top]),
-            **{f"B{number}": B for number, B in enumerate(self.B, 1)},
-        }
+        """Return W1, b1, ... (last the output layer) and the feedback B1, ..., n_l x C."""
+        return {**symbols(self.nodes), **feedback_symbols(self.nodes, self.B)}

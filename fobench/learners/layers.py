@@ -11,7 +11,7 @@ have no weights. The same record is the same layer for every rule.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -20,90 +20,15 @@ from torch.nn import functional
 
 from fobench import networks
 from fobench.contracts import Role, Task, role
-from fobench.learners.activations import LINEAR, Activation
+from fobench.learners.activations import Activation
 from fobench.learners.checks import lookup
+from fobench.learners.convolution import convolution
 from fobench.learners.initialisation import WEIGHT_INITS
+from fobench.learners.nodes import Node, WeightedNode
 from fobench.learners.optimizers import Optimizer, Pair
 from fobench.networks import Layer
 
-
-class Node:
-    """One layer of a network: its place, what it reads and, where it is activated, f."""
-
-    def __init__(self, layer: Layer, index: int, f: Activation) -> None:
-        """Take the shapes; layers with weights allocate, without initialising."""
-        self.layer, self.index, self.sources = layer, index, layer.sources
-        self.f = f if layer.activated else LINEAR
-
-    @property
-    def weights(self) -> list[Tensor]:
-        """The trained tensors."""
-        return []
-
-    def __call__(self, *before: Tensor) -> Tensor:
-        """Return A, N x output_shape, from what the sources hold."""
-        raise NotImplementedError
-
-    def activity(self, *before: Tensor) -> Tensor:
-        """Return H = f(A)."""
-        return self.f.apply_(self(*before))
-
-    def adjoint(self, delta: Tensor, before: Tensor, W: Tensor | None = None) -> Tensor:
-        """Return the signal that reaches a source, N x its shape; `W` stands in for the weights (feedback alignment)."""
-        raise NotImplementedError
-
-    def accumulate_(
-        self, delta: Tensor, before: Tensor, optimizer: Optimizer, over: float | None = None, minus: Pair | None = None
-    ) -> None:
-        """Step along the correlation of `delta` and `before` divided by `over`, by default the batch size N.
-
-        With `minus`, another such pair, along the difference of the two correlations.
-        """
-
-
-class WeightedNode(Node):
-    """A layer with weights `W` and, with bias, `b`; `fan_in` and `fan_out` are those of one output and input value."""
-
-    W: Tensor
-    b: Tensor | None
-    fan_in: int
-    fan_out: int
-
-    def allocate(self, W: Sequence[int], b: Sequence[int] | None, device: str) -> None:
-        """Allocate weights and, unless None, biases."""
-        self.W = torch.empty(*W, device=device)
-        self.b = None if b is None else torch.empty(*b, device=device)
-
-    @property
-    def weights(self) -> list[Tensor]:
-        """The trained tensors."""
-        return [self.W] if self.b is None else [self.W, self.b]
-
-    def correlation(self, delta: Tensor, before: Tensor) -> Tensor:
-        """Return the sum over samples and positions of `delta` times what its weights read, shaped as W."""
-        raise NotImplementedError
-
-    def summed(self, delta: Tensor) -> Tensor:
-        """Return the sum of `delta` over samples, shaped as b."""
-        return delta.sum(0)
-
-    def step_(self, delta: Tensor, before: Tensor, optimizer: Optimizer, over: float, minus: Pair | None) -> None:
-        """Let the weights step along their correlation."""
-        G = self.correlation(delta, before)
-        if minus is not None:
-            G.sub_(self.correlation(*minus))
-        optimizer.step_(self.W, G.div_(over))
-
-    @role(Role.WEIGHT_UPDATE)
-    def accumulate_(
-        self, delta: Tensor, before: Tensor, optimizer: Optimizer, over: float | None = None, minus: Pair | None = None
-    ) -> None:
-        """Step along the correlation of `delta` and `before`, and the bias along the sum of `delta`, over `over`."""
-        over = len(delta) if over is None else over
-        self.step_(delta, before, optimizer, over, minus)
-        if self.b is not None:
-            g = self.summed(delta)
-            optimizer.step_(self.b, (g if minus is None else g.sub_(self.summed(minus[0]))).div_(over))
+__all__ = ["Dense", "Local", "Node", "Pool", "WeightedNode", "build", "symbols", "weighted", "weights", "with_output"]
 
 
 class Dense(WeightedNode):
@@ -131,62 +56,11 @@ class Dense(WeightedNode):
         optimizer.correlate_(self.W, delta, before.flatten(1), over, less)
 
 
-class Conv(WeightedNode):
-    """Convolution, of all channels or (`depthwise`) of each by itself: `W` channels x (inputs or 1) x rows x columns."""
-
-    def __init__(self, layer: Layer, index: int, f: Activation, bias: bool, device: str) -> None:
-        super().__init__(layer, index, f)
-        channels, kernel = layer.output_shape[0], networks.pair(layer.record["kernel"])
-        self.groups = layer.input_shape[0] if layer.kind == "depthwise" else 1
-        self.stride = networks.strides(layer.record)
-        top, bottom, left, right = layer.padding
-        even = top == bottom and left == right
-        self.padding = (top, left) if even else (0, 0)  # what the kernel pads by itself
-        self.margins = () if even else (left, right, top, bottom)  # else a padded copy is made
-        self.fan_in = layer.input_shape[0] // self.groups * math.prod(kernel)
-        self.fan_out = channels // self.groups * math.prod(kernel)
-        self.allocate((channels, layer.input_shape[0] // self.groups, *kernel), (channels,) if bias else None, device)
-
-    def padded(self, before: Tensor) -> Tensor:
-        """Return the input with its margins of zeros, where the kernel does not pad by itself."""
-        return functional.pad(before, self.margins) if self.margins else before
-
-    @role(Role.FORWARD)
-    def __call__(self, *before: Tensor) -> Tensor:
-        """Return the convolution of the map with W, N x channels x rows x columns."""
-        return torch.conv2d(self.padded(before[0]), self.W, self.b, self.stride, self.padding, 1, self.groups)
-
-    def _gradients(self, delta: Tensor, padded: Tensor, W: Tensor, wanted: list[bool]) -> Any:
-        return torch.ops.aten.convolution_backward(
-            delta, padded, W, None, self.stride, self.padding, (1, 1), False, (0, 0), self.groups, wanted
-        )
-
-    @role(Role.INPUT_GRADIENT)
-    def adjoint(self, delta: Tensor, before: Tensor, W: Tensor | None = None) -> Tensor:
-        """Return the transposed convolution of D with W, N x the source's shape."""
-        signal: Tensor = self._gradients(delta, self.padded(before), self.W if W is None else W, [True, False, False])[
-            0
-        ]
-        if not self.margins:
-            return signal
-        left, _, top, _ = self.margins
-        _, rows, columns = self.layer.input_shape
-        return signal[:, :, top : top + rows, left : left + columns]
-
-    def correlation(self, delta: Tensor, before: Tensor) -> Tensor:
-        """Return the correlation of D with the map, summed over samples and positions."""
-        G: Tensor = self._gradients(delta, self.padded(before), self.W, [False, True, False])[1]
-        return G
-
-    def summed(self, delta: Tensor) -> Tensor:
-        """Return the sum of D over samples and positions."""
-        return delta.sum((0, 2, 3))
-
-
 class Local(WeightedNode):
     """Convolution with weights of its own at every position: `W` rows x columns x channels x (inputs x kernel).
 
-    One row of positions is worked on at a time, so that the windows of a map, kernel-size times its bytes, never exist.
+    One row of positions is worked on at a time, in bands of the map with the samples innermost: neither a padded map nor the
+    windows of a whole map, kernel-size times its bytes, ever exist.
     """
 
     def __init__(self, layer: Layer, index: int, f: Activation, bias: bool, device: str) -> None:
@@ -197,48 +71,58 @@ class Local(WeightedNode):
         self.fan_out = channels * math.prod(self.kernel)
         self.allocate((rows, columns, channels, self.fan_in), layer.output_shape if bias else None, device)
 
-    def padded(self, before: Tensor) -> Tensor:
-        """Return the input with its margins of zeros."""
-        top, bottom, left, right = self.layer.padding
-        return functional.pad(before, (left, right, top, bottom)) if any(self.layer.padding) else before
+    def band(self, samples: int, row: int) -> tuple[Tensor, Tensor, slice]:
+        """Return a band of zeros as high as the kernel, the part of it that lies on the map, and the map's rows there.
 
-    def windows(self, padded: Tensor, row: int) -> Tensor:
+        The band is inputs x kernel rows x padded columns x N, the part inputs x rows x columns x N.
+        """
+        inputs, rows, columns = self.layer.input_shape
+        top, _, left, right = self.layer.padding
+        band = self.W.new_zeros(inputs, self.kernel[0], left + columns + right, samples)
+        start = row * self.stride[0] - top
+        first, last = max(start, 0), min(start + self.kernel[0], rows)
+        last = max(first, last)
+        return band, band[:, first - start : last - start, left : left + columns], slice(first, last)
+
+    def windows(self, before: Tensor, row: int) -> Tensor:
         """Return what the positions of one row see: columns x (inputs x kernel) x N."""
-        start = row * self.stride[0]
-        band = padded[:, :, start : start + self.kernel[0]].unfold(3, self.kernel[1], self.stride[1])
-        return band.permute(3, 1, 2, 4, 0).reshape(band.shape[3], self.fan_in, len(padded))
+        band, part, rows = self.band(len(before), row)
+        part.copy_(before[:, :, rows].permute(1, 2, 3, 0))
+        seen = band.unfold(2, self.kernel[1], self.stride[1])
+        return seen.permute(2, 0, 1, 4, 3).reshape(seen.shape[2], self.fan_in, len(before))
 
     @role(Role.FORWARD)
     def __call__(self, *before: Tensor) -> Tensor:
         """Return A, N x channels x rows x columns."""
-        padded = self.padded(before[0])
-        A = padded.new_empty(len(padded), *self.layer.output_shape)
+        A = before[0].new_empty(len(before[0]), *self.layer.output_shape)
         for row, W in enumerate(self.W):
-            A[:, :, row] = torch.bmm(W, self.windows(padded, row)).permute(2, 1, 0)
+            A[:, :, row] = torch.bmm(W, self.windows(before[0], row)).permute(2, 1, 0)
         return A if self.b is None else A.add_(self.b)
 
     @role(Role.INPUT_GRADIENT)
     def adjoint(self, delta: Tensor, before: Tensor, W: Tensor | None = None) -> Tensor:
         """Return the signal, each position's D through its own weights, N x the source's shape."""
-        padded = torch.zeros_like(self.padded(before))
+        signal = torch.zeros_like(before)
         columns = delta.shape[3]
         for row, weights in enumerate(self.W if W is None else W):
             shares = torch.bmm(weights.mT, delta[:, :, row].permute(2, 1, 0))
-            shares = shares.view(columns, padded.shape[1], *self.kernel, len(delta)).permute(4, 1, 2, 3, 0)
-            for u in range(self.kernel[0]):
-                for v in range(self.kernel[1]):
-                    seen = slice(v, v + (columns - 1) * self.stride[1] + 1, self.stride[1])
-                    padded[:, :, row * self.stride[0] + u, seen] += shares[:, :, u, v]
-        top, _, left, _ = self.layer.padding
-        _, rows, width = self.layer.input_shape
-        return padded[:, :, top : top + rows, left : left + width]
+            shares = shares.view(columns, len(signal[0]), *self.kernel, len(delta)).permute(1, 2, 0, 3, 4)
+            band, part, rows = self.band(len(delta), row)
+            for v in range(self.kernel[1]):
+                band[:, :, v : v + (columns - 1) * self.stride[1] + 1 : self.stride[1]] += shares[:, :, :, v]
+            signal[:, :, rows] += part.permute(3, 0, 1, 2)
+        return signal
 
     def correlation(self, delta: Tensor, before: Tensor) -> Tensor:
         """Return each position's correlation of D with its window, summed over samples."""
-        padded, G = self.padded(before), torch.empty_like(self.W)
+        G = torch.empty_like(self.W)
         for row, place in enumerate(G):
-            torch.bmm(delta[:, :, row].permute(2, 1, 0), self.windows(padded, row).mT, out=place)
+            torch.bmm(delta[:, :, row].permute(2, 1, 0), self.windows(before, row).mT, out=place)
         return G
+
+
+PARTS = 8
+"""Of a map's channels, when the maxima of a pool are found again."""
 
 
 class Pool(Node):
@@ -258,12 +142,24 @@ class Pool(Node):
     def adjoint(self, delta: Tensor, before: Tensor, W: Tensor | None = None) -> Tensor:
         """Return the signal: at the maximum of each window, or spread evenly over it."""
         if self.largest:
-            _, places = torch.ops.aten.max_pool2d_with_indices(before, *self.window)
-            back = torch.ops.aten.max_pool2d_with_indices_backward
-            signal: Tensor = back(delta, before, *self.window, (1, 1), False, places)
-        else:
-            signal = torch.ops.aten.avg_pool2d_backward(delta, before, *self.window, False, True, None)
+            return self._at_maxima(delta, before)
+        mean = torch.ops.aten.avg_pool2d_backward
+        signal: Tensor = mean(delta, self._shape(before), *self.window, False, True, None)
         return signal
+
+    def _at_maxima(self, delta: Tensor, before: Tensor) -> Tensor:
+        """Find the maxima of some channels at a time: their places take eight bytes each."""
+        signal, back = torch.empty_like(before), torch.ops.aten.max_pool2d_with_indices_backward
+        parts = min(PARTS, before.shape[1])
+        for H, D, part in zip(*(maps.tensor_split(parts, 1) for maps in (before, delta, signal)), strict=True):
+            places = torch.ops.aten.max_pool2d_with_indices(H, *self.window)[1]
+            part.copy_(back(D, H, *self.window, (1, 1), False, places))
+        return signal
+
+    def _shape(self, before: Tensor) -> Tensor:
+        """Return a map of the source's shape, which is all that a mean's adjoint reads; `before` where it has it."""
+        shape = (len(before), *self.layer.input_shape)
+        return before if before.shape == shape else before.new_empty(shape)
 
 
 class Flatten(Node):
@@ -290,7 +186,9 @@ class Add(Node):
         return delta
 
 
-WEIGHTED: dict[str, type[Dense | Conv | Local]] = {"dense": Dense, "conv": Conv, "depthwise": Conv, "local": Local}
+WEIGHTED: dict[str, Callable[..., WeightedNode]] = {
+    "dense": Dense, "conv": convolution, "depthwise": convolution, "local": Local,
+}  # fmt: skip
 WEIGHTLESS: dict[str, type[Node]] = {"pool": Pool, "flatten": Flatten, "add": Add}
 
 

@@ -36,7 +36,7 @@ class Optimizer(Protocol):
         """Step along a gradient that is already there."""
 
 
-def _blend_(W: Tensor, pair: Pair, minus: Pair | None, keep: float, gain: float) -> Tensor:
+def blend_(W: Tensor, pair: Pair, minus: Pair | None, keep: float, gain: float) -> Tensor:
     """Return `keep W + gain (D^T H - D'^T H')`, in place."""
     D, H = pair
     W.addmm_(D.T, H, beta=keep, alpha=gain)
@@ -58,7 +58,7 @@ class SGD:
 
     def correlate_(self, W: Tensor, D: Tensor, H: Tensor, over: float, minus: Pair | None = None) -> None:
         """Add the correlation to the weight itself."""
-        _blend_(W, (D, H), minus, keep=1 - self.eta * self.decay, gain=-self.eta / over)
+        blend_(W, (D, H), minus, keep=1 - self.eta * self.decay, gain=-self.eta / over)
 
     def step_(self, b: Tensor, G: Tensor) -> None:
         """Step along a gradient that is already there."""
@@ -90,7 +90,7 @@ class Momentum:
 
     def correlate_(self, W: Tensor, D: Tensor, H: Tensor, over: float, minus: Pair | None = None) -> None:
         """Add the correlation to the buffer, then the buffer to the weight."""
-        self._update(W, lambda V, keep, gain: _blend_(V, (D, H), minus, keep, gain / over))
+        self._update(W, lambda V, keep, gain: blend_(V, (D, H), minus, keep, gain / over))
 
     def step_(self, b: Tensor, G: Tensor) -> None:
         """Step along a gradient that is already there."""
@@ -132,7 +132,7 @@ class Adam:
 
     def correlate_(self, W: Tensor, D: Tensor, H: Tensor, over: float, minus: Pair | None = None) -> None:
         """Form the correlation in a scratch, step along it and let it go."""
-        self.step_(W, _blend_(torch.empty_like(W), (D, H), minus, keep=0, gain=1 / over))
+        self.step_(W, blend_(torch.empty_like(W), (D, H), minus, keep=0, gain=1 / over))
 
     def step_(self, b: Tensor, G: Tensor) -> None:
         """Step along a gradient that is already there."""

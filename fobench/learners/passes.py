@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
+import torch
 from torch import Tensor
 
 from fobench.learners.layers import Node, Pool
@@ -69,15 +70,27 @@ class Signals:
             if source in self.waiting:
                 self.waiting[source] = self.waiting[source].add_(signal)
             else:
-                self.waiting[source] = signal.clone() if place and self._written(node.sources[0]) else signal
+                shared = place and self._written(node.sources[0])
+                self.waiting[source] = signal.clone() if shared else together(signal)
 
     def _written(self, source: int) -> bool:
         """Say whether a node may write into the signal it receives."""
         return source >= 0 and (not self.nodes[source].weights or self.nodes[source].f.reads_activity)
 
+    def holds(self, D: Tensor) -> bool:
+        """Say whether the signal D is waiting for another node as well."""
+        return any(signal is D for signal in self.waiting.values())
+
     def pop(self, node: Node) -> Tensor:
         """Return the signal of `node`, which may be written into."""
         return self.waiting.pop(node.index)
+
+
+def together(signal: Tensor) -> Tensor:
+    """Return a signal whose values lie side by side in memory: a copy of what was cut out of a padded one."""
+    if signal.dim() != 4 or signal.is_contiguous() or signal.is_contiguous(memory_format=torch.channels_last):
+        return signal
+    return signal.contiguous(memory_format=torch.channels_last)
 
 
 def kept_for_derivatives(nodes: Sequence[Node]) -> set[int]:
@@ -126,6 +139,11 @@ def backward(nodes: Sequence[Node], D: Tensor, H: Maps, carry: Carry, steps: Opt
         H.held.pop(node.index, None)
         before = H.held.get(node.sources[0], D)  # an add or a mean pool reads nothing again
         signal = carry(node, D, before) if reached.intersection(node.sources) else None
-        node.accumulate_(D, before, steps)
+        shared = signals.holds(D)  # an add gave D to its other addend, too, whose share must wait
+        if shared:
+            node.accumulate_(D, before, steps)
         if signal is not None:
             signals.send(node, signal)
+            del signal
+        if not shared:
+            node.accumulate_(D, before, steps)

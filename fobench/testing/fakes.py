@@ -1,7 +1,4 @@
-"""Fakes and checks for those who write learners, meters or suites of their own.
-
-A whole run with `FakeMeter` needs no sensor: `target: fobench.testing:FakeMeter` in the suite's meters.
-"""
+"""Sensors, counters and hosts that are scripted, so that meters and runs are tested without the real ones."""
 
 from __future__ import annotations
 
