@@ -165,8 +165,8 @@ def descent(net, X, T, signals, out="softmax", over=None, over_top=None):
     `T` holds one-hot rows, or the values to reconstruct (then the output is linear).
     """
     over, over_top = over or len(X), over_top or len(X)
-    G = {index: torch.zeros(W.shape, dtype=W.dtype) for index, W in net.W.items()}
-    g = {index: torch.zeros_like(b) for index, b in net.b.items()}
+    G = {index: torch.zeros(W.shape) for index, W in net.W.items()}
+    g = {index: torch.zeros(b.shape) for index, b in net.b.items()}
     for x, t in zip(X, T, strict=True):
         h, a = net.forward(x)
         top = len(net.layers) - 1
