@@ -242,7 +242,7 @@ learners:
 20:5: two learners are called 'Rule' (the other is on line 11); give each its own label
 21:5: rule.py:Rule has no argument 'networks'; did you mean 'network'?
 22:5: rule.py:Rule has no argument 'memory'; expected one of: bias, eta, kind, \
-label, network, optimizer, per_dataset, recipe, steps, target, widths
+label, network, only, optimizer, per_dataset, recipe, steps, target, widths
 23:19: per_dataset names 'digits', which is no data set of this suite; did you mean 'digit'?
 23:28: rule.py:Rule has no argument 'etaa'; did you mean 'eta'?
 23:54: epochs is 0; expected more than 0
@@ -328,3 +328,20 @@ def test_thousands_of_cells(folder: Path) -> None:
     cells = loaded(folder, f"suite: a\nblocks: 250\ndatasets: [digits, mnist]\nlearners:\n{learners}").cells
     assert len(cells) == 10_000
     assert len({cell.id for cell in cells[:200]}) == 200
+
+
+def test_a_learner_runs_only_where_it_is_asked_to(tmp_path: Path) -> None:
+    text = """
+suite: two
+blocks: 2
+datasets: [mnist, {target: digits, label: small}]
+learners:
+  - {target: bp, network: [4]}
+  - {target: drtp, network: [4], only: [small]}
+"""
+    (tmp_path / "two.yaml").write_text(text)
+    found = {(cell.label, cell.dataset.label) for cell in load_suite(tmp_path / "two.yaml").cells}
+    assert found == {("bp", "mnist"), ("bp", "small"), ("drtp", "small")}
+    (tmp_path / "two.yaml").write_text(text.replace("only: [small]", "only: [smal]"))
+    with pytest.raises(SuiteError, match=r"two.yaml:7:\d+: only names 'smal'.*did you mean 'small'"):
+        load_suite(tmp_path / "two.yaml")

@@ -36,7 +36,11 @@ def _cells(model: SuiteModel) -> list[Cell]:
     plan = _plan(model.plan)
     datasets = [Reference(entry.target, _arguments(entry), _label(entry)) for entry in model.datasets]
     arms = {
-        dataset.label: [_arm(learner, dataset.label, model.recipe) for learner in model.learners]
+        dataset.label: [
+            _arm(learner, dataset.label, model.recipe)
+            for learner in model.learners
+            if learner.only is None or dataset.label in learner.only
+        ]
         for dataset in datasets
     }
     cells: list[Cell] = []

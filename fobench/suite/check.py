@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fobench import plugins
 from fobench.contracts import Json
@@ -12,7 +13,7 @@ from fobench.networks import NetworkError, expand
 from fobench.suite.document import Document, Place, shown
 from fobench.suite.fields import Field, fields
 
-RESERVED = ("target", "label", "recipe", "per_dataset")
+RESERVED = ("target", "label", "recipe", "per_dataset", "only")
 """Keys of a learner's entry that are not arguments; other entries have the first two."""
 
 
@@ -75,12 +76,13 @@ def check(document: Document, base: Path) -> None:
     _check_labels(document, learners)
     for entry in learners:
         _check_networks(document, entry)
-        for name in entry.overrides:
-            if name not in labels:
-                found = (
-                    f"per_dataset names {name!r}, which is no data set of this suite; {plugins.nearest(name, labels)}"
-                )
-                document.problem((*entry.place, "per_dataset", name), found, at_key=True)
+        named: list[tuple[str, Any, Any]] = [("per_dataset", name, name) for name in entry.overrides]
+        only = entry.values.get("only")
+        named += [("only", place, name) for place, name in enumerate(only if isinstance(only, list) else [])]
+        for field, place, name in named:
+            if isinstance(name, str) and name not in labels:
+                found = f"{field} names {name!r}, which is no data set of this suite; {plugins.nearest(name, labels)}"
+                document.problem((*entry.place, field, place), found, at_key=field == "per_dataset")
 
 
 def _entries(group: str, place: Place, values: dict[str, Json]) -> list[_Entry]:

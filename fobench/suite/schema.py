@@ -113,9 +113,10 @@ class Override(BaseModel):
 
 
 class LearnerEntry(Entry):
-    """A learner: besides its arguments, fields of the recipe and arguments for single data sets."""
+    """A learner: besides its arguments, fields of the recipe, arguments for single data sets, and on which it runs."""
 
     recipe: RecipeModel | None = None  # type: ignore[valid-type]
+    only: Annotated[list[str], Field(min_length=1)] | None = None
     per_dataset: dict[str, Override] = Field(default_factory=dict)
 
 
