@@ -29,7 +29,7 @@ greedily.
   mixes samples: `normalise: sample` divides each sample's H_l by its root mean square (ReLU or linear f, through which a
   positive factor passes), without a mean taken off and without trained scale or shift; the signal comes back through
   it. `none` is FC and CNN as released. On deep nets with `weight_init: linear` it also keeps activity from fading out.
-- A layer with weights is read behind the pools and flattens that follow it, as conv, pool and ReLU make one stage in the
+- A layer with weights is read behind the pools that follow it, as conv, pool and ReLU make one stage in the
   released CNN; there the ReLU follows the pool, which gives the same maps. On residual nets the two addends of a sum are
   layers of their own, read before it; the paper has no such nets.
 - The structural mask S_l is all ones as published for FC, and the receptive fields themselves for LC and CNN, whose
@@ -128,7 +128,7 @@ class BioFO:
         scale = normalise_(H) if self.normalise == "sample" else None
         maps = stage.ascend(H)
         E, logits = read_out.error(maps[-1], y)  # E_l = softmax(O_l) - T
-        D = stage.descend(read_out.feed_back(E), maps)
+        D = stage.descend(read_out.feed_back(E, maps[-1]), maps)
         if scale is not None:
             D = normalised_derivative_(D, H, scale, read_out.agreement(E, logits))
         D = node.f.derive_(D, H)  # D_l = (E_l B_l) o f'(A_l)

@@ -46,6 +46,7 @@ from fobench.learners.activations import ACTIVATIONS, error_
 from fobench.learners.initialisation import WEIGHT_INITS
 from fobench.learners.layers import Node, build, weighted
 from fobench.learners.normalisation import standardise_
+from fobench.learners.stages import in_memory, in_order_of, in_order_of_units
 
 EPSILON = 1e-4
 
@@ -95,8 +96,12 @@ class CaFo:
     @role(Role.HEAD)
     def descend(self, W: Tensor, Phi: Tensor, y: Tensor) -> None:
         """Take one step of a classifier down its cross-entropy."""
-        E = error_(torch.softmax(torch.mm(Phi, W), 1), y)  # E_l = P_l - T
-        self.steps.correlate_(W, Phi, E, len(Phi))  # G_l = Phi_l^T E_l / N
+        E = error_(self.classify(W, Phi), y)  # E_l = P_l - T
+        if Phi.dim() == 2:
+            self.steps.correlate_(W, Phi, E, len(Phi))  # G_l = Phi_l^T E_l / N
+        else:
+            G = torch.mm(E.T, in_memory(Phi)).div_(len(Phi))
+            self.steps.step_(W, in_order_of_units(Phi, G).T.contiguous())
 
     @role(Role.HEAD)
     def solve(self, W: Tensor, R: Tensor, Phi: Tensor, y: Tensor) -> None:
@@ -117,7 +122,7 @@ class CaFo:
             if self.loss == "mse":
                 self.solve(self.W[number], self.R[number], Phi.flatten(1).double(), y)
             else:
-                self.descend(self.W[number], Phi.flatten(1), y)
+                self.descend(self.W[number], Phi, y)
             return Phi
 
         local.sweep(self.layers, x, step, Node.activity)
@@ -125,7 +130,7 @@ class CaFo:
     @role(Role.HEAD)
     def classify(self, W: Tensor, Phi: Tensor) -> Tensor:
         """Return P_l, N x C."""
-        return torch.softmax(torch.mm(Phi, W), 1)
+        return torch.softmax(torch.mm(in_memory(Phi), in_order_of(Phi, W.T).T), 1)
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Prediction:
@@ -134,7 +139,7 @@ class CaFo:
 
         def step(number: int, before: Tensor) -> Tensor:
             Phi = self.features(number, before)
-            scores.add_(self.classify(self.W[number], Phi.flatten(1)))
+            scores.add_(self.classify(self.W[number], Phi))
             return Phi
 
         local.sweep(self.layers, x, step, Node.activity)

@@ -42,6 +42,7 @@ class MEMPEPITA(PEPITA):
         E = error_(first.pop(net.top), T)  # E = H_L - T
         del first
         H, H_err = Maps(net.nodes, x), net.modulated_maps(x, self.fed_back(E))  # X, X^err
+        del E
         for node in net.nodes:
             mask = net.draw(node, len(x), again)
             H[node] = net.activity(node, H.before(node), mask)
@@ -49,7 +50,7 @@ class MEMPEPITA(PEPITA):
             H_err[node] = net.modulated_pass(node, before, mask)
             del mask
             if node is net.top:
-                self.output_step(E, error_(H_err.pop(node), T), before[0])
+                self.output_step(error_(H.pop(node), T), error_(H_err.pop(node), T), before[0])
             elif isinstance(node, WeightedNode):
                 self.hidden_step(node, H[node.index] - H_err[node.index], before[0])
             del before

@@ -17,7 +17,7 @@ update locking none; frozen activity: two neighbouring layers.
 - `order: sweep` trains all layers in each step, layer l+1 fed by layer l from before its update; `greedy` one after the
   other, each with a fresh optimizer. The result is that of the paper's greedy layers only where a layer waits for the
   ones below.
-- A layer is read behind the pools and flattens that follow it; of residual nets the two addends of a sum are layers of
+- A layer is read behind the pools that follow it; of residual nets the two addends of a sum are layers of
   their own. Nodes that no layer in training (or in predicting) reads are not run.
 """
 
@@ -38,7 +38,7 @@ from fobench.learners import stages as local
 from fobench.learners.activations import ACTIVATIONS
 from fobench.learners.initialisation import WEIGHT_INITS
 from fobench.learners.layers import Node, build, symbols
-from fobench.learners.stages import ReadOut
+from fobench.learners.stages import ReadOut, in_memory, in_order_of_units
 
 
 @dataclass
@@ -84,7 +84,7 @@ class MonoForward:
         H = stage.node.activity(before)
         maps = stage.ascend(H)
         E, _ = M.error(maps[-1], y)  # E_l = softmax(O_l) - T
-        D = stage.node.f.derive_(stage.descend(M.feed_back(E), maps), H)  # D_l = (E_l M_l) o f'(A_l)
+        D = stage.node.f.derive_(stage.descend(M.feed_back(E, maps[-1]), maps), H)  # D_l = (E_l M_l) o f'(A_l)
         read = maps.pop()
         del H, maps
         self.project_step(M, E, read)  # G_l^M = E_l^T H_l / N
@@ -94,7 +94,11 @@ class MonoForward:
     @role(Role.WEIGHT_UPDATE)
     def project_step(self, M: ReadOut, E: Tensor, H: Tensor) -> None:
         """Update a projection."""
-        self.steps.correlate_(M.B, E, H.flatten(1), len(E))
+        if H.dim() == 2:
+            self.steps.correlate_(M.B, E, H, len(E))
+        else:
+            G = torch.mm(E.T, in_memory(H)).div_(len(E))
+            self.steps.step_(M.B, in_order_of_units(H, G))
 
     @torch.no_grad()
     def train_step(self, x: Tensor, y: Tensor) -> None:

@@ -100,8 +100,9 @@ class TimeLocalPEPITA:
         again, T = self.net.twin(), target(self.net.task, x, y)
         P = self.standard_pass(x)
         rows = one_hot(T, P)
-        E = error_(P, T)  # E = P - T
-        self.modulated_pass(self.net.modulated_maps(x, E), rows, again)
+        H_err = self.net.modulated_maps(x, error_(P, T))  # E = P - T
+        del P
+        self.modulated_pass(H_err, rows, again)
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Prediction:

@@ -1,7 +1,7 @@
 """Layers that learn alone: what belongs to layer l, what its input comes through, and the local read-out that teaches it.
 
-Layer l is a node with weights and its tail, the pools and flattens right behind it; its read-out sees the map behind the
-tail, and its local error comes back through the tail's adjoint and no further.
+Layer l is a node with weights and its tail, the pools right behind it; its read-out sees the map behind the tail, and its
+local error comes back through the tail's adjoint and no further.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor
 from fobench.contracts import Role, role
 from fobench.learners.activations import error_
 from fobench.learners.checks import lookup
-from fobench.learners.layers import Flatten, Node, Pool, WeightedNode, weighted
+from fobench.learners.layers import Node, Pool, WeightedNode, weighted
 from fobench.learners.passes import Maps
 
 Activity = Callable[..., Tensor]
@@ -49,7 +49,6 @@ class Stage:
 
     def descend(self, D: Tensor, maps: Sequence[Tensor]) -> Tensor:
         """Return the signal at H from the signal at the read-out."""
-        D = D.view(len(D), *self.end.layer.output_shape)
         for node, seen in zip(reversed(self.tail), reversed(maps[:-1]), strict=True):
             D = node.adjoint(D, seen)
         return D
@@ -63,7 +62,7 @@ def stages(nodes: Sequence[Node]) -> list[Stage]:
 def _tail(node: Node, nodes: Sequence[Node]) -> Iterator[Node]:
     while True:
         readers = [reader for reader in nodes if node.index in reader.sources]
-        if len(readers) != 1 or not isinstance(readers[0], Pool | Flatten) or readers[0].layer.activated:
+        if len(readers) != 1 or not isinstance(readers[0], Pool) or readers[0].layer.activated:
             return
         (node,) = readers
         yield node
@@ -105,7 +104,11 @@ def sweep(layers: Sequence[Stage], x: Tensor, step: Callable[[int, Tensor], Tens
 
 @dataclass(frozen=True)
 class ReadOut:
-    """Local logits `O = H B^T + b` of one layer: B C x n_l; b, where there is one, C."""
+    """Local logits `O = H B^T + b` of one layer: B C x n_l; b, where there is one, C.
+
+    The n_l units count channels, rows, columns, as a flattened map's do. Maps lie in memory channels last: B, which is the
+    smaller one, is put into their order, never a map into its.
+    """
 
     B: Tensor
     b: Tensor | None = None
@@ -113,8 +116,8 @@ class ReadOut:
     @role(Role.PROJECTION)
     def logits(self, H: Tensor) -> Tensor:
         """Return O, N x C."""
-        H = H.flatten(1)
-        return torch.mm(H, self.B.T) if self.b is None else torch.addmm(self.b, H, self.B.T)
+        B, H = in_order_of(H, self.B), in_memory(H)
+        return torch.mm(H, B.T) if self.b is None else torch.addmm(self.b, H, B.T)
 
     def error(self, H: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         """Return `E = softmax(O) - T`, N x C, and O."""
@@ -122,13 +125,39 @@ class ReadOut:
         return error_(torch.softmax(logits, 1), y), logits
 
     @role(Role.PROJECTION)
-    def feed_back(self, E: Tensor) -> Tensor:
-        """Return D = E B, N x n_l."""
-        return torch.mm(E, self.B)
+    def feed_back(self, E: Tensor, H: Tensor) -> Tensor:
+        """Return D = E B in the shape of the layer's map H, and in its order in memory."""
+        D = torch.mm(E, in_order_of(H, self.B))
+        if not _channels_last(H):
+            return D.view(H.shape)
+        return D.view(len(H), *H.shape[2:], H.shape[1]).permute(0, 3, 1, 2)
 
     def agreement(self, E: Tensor, logits: Tensor) -> Tensor:
         """Return sum_i D_ni H_ni of each sample, which is sum_c E_nc (O_nc - b_c), behind a tail of pools as before it."""
         return (E * (logits if self.b is None else logits - self.b)).sum(1)
+
+
+def _channels_last(H: Tensor) -> bool:
+    return H.dim() == 4 and not H.is_contiguous() and H.is_contiguous(memory_format=torch.channels_last)
+
+
+def in_memory(H: Tensor) -> Tensor:
+    """Return a map as N x n_l in the order in which it lies in memory: a view."""
+    return H.permute(0, 2, 3, 1).flatten(1) if _channels_last(H) else H.flatten(1)
+
+
+def in_order_of(H: Tensor, B: Tensor) -> Tensor:
+    """Return a matrix of n_l columns (channels, rows, columns) with its columns in the order of `in_memory(H)`."""
+    if not _channels_last(H):
+        return B
+    return B.view(len(B), *H.shape[1:]).permute(0, 2, 3, 1).flatten(1)
+
+
+def in_order_of_units(H: Tensor, G: Tensor) -> Tensor:
+    """Return a matrix whose n_l columns are in the order of `in_memory(H)` in that of the units: undo `in_order_of`."""
+    if not _channels_last(H):
+        return G
+    return G.view(len(G), *H.shape[2:], H.shape[1]).permute(0, 3, 1, 2).flatten(1)
 
 
 def read_outs(

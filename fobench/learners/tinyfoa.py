@@ -117,13 +117,18 @@ class TinyFoA:
         maps = stage.ascend(self.binary_activity(stage.node, A))
         del A
         E, _ = self.read_outs[self.last].error(maps[-1], y)  # E_l = softmax(O_l) - T
-        D = ReadOut(self.read_outs[self.last].B[:, part.units]).feed_back(E)
-        if len(self.parts) == 1:
-            D = stage.descend(D, maps)
+        D = self.feed_back(E, part, maps)
         del maps
         D.masked_fill_(stopped, 0)  # D_l = (E_l B_l) o [0 < A_l < 1]
         with _kept(_quarter(stage.node.W, self.half)) if self.quarter else nullcontext():
             part.node.accumulate_(D, before, self.steps)  # G_l = (D_l^T H_{l-1} / N) o [|W_l| < 1]
+
+    def feed_back(self, E: Tensor, part: Part, maps: list[Tensor]) -> Tensor:
+        """Return E_l B_l at the units of a part; where that is the whole layer, from behind its tail."""
+        read_out = self.read_outs[self.last]
+        if len(self.parts) == 1:
+            return self.layers[self.last].descend(read_out.feed_back(E, maps[-1]), maps)
+        return ReadOut(read_out.B[:, part.units]).feed_back(E, maps[-1][:, part.units])
 
     @torch.no_grad()
     def train_step(self, x: Tensor, y: Tensor) -> None:

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any, Protocol
 
 import torch
+import torch._dynamo  # a mode's first operation would import it, and its handled exceptions would keep that call's tensors alive
 from torch.utils._python_dispatch import TorchDispatchMode
 
 
