@@ -41,7 +41,7 @@ def test_both_formats_are_written_by_default(folder):
     [
         (["nowhere"], "no results for 'nowhere' in results; there are results of: synthetic"),
         (["none.yaml"], "no suite file 'none.yaml'"),
-        (["synthetic", "--format", "html"], "unknown format html; expected some of md, pdf"),
+        (["synthetic", "--format", "docx"], "unknown format docx; expected some of md, pdf, html, latex, csv"),
         (["synthetic", "--machine", "beta"], "no results of machine 'beta'"),
     ],
 )
