@@ -7,7 +7,7 @@
     Light-Bio-FO            sum_l p_l (m_l + C n_l)                every layer's local logits
 
 A layer once computed is not computed again. Exits follow layers with weights; memory is that of a sample that goes all the
-way. The steps of LightBP, Light-PEPITA and Light-Bio-FO are those of their rule: their heads are fitted afterwards.
+way. LightBP and Light-PEPITA learn in two stages: the step of their rule, then that of their heads on the finished net.
 """
 
 from __future__ import annotations
@@ -46,17 +46,25 @@ def lightff(
     return writer.program("lightff")
 
 
-def lightbp(network: Any, task: Task, setting: Setting = PLAIN, exits: Exits = None) -> Program:
-    """Return the program of LightBP: heads on all hidden maps so far."""
-    return _with_heads("lightbp", bp.program(network, task, setting), Writer(network, task, setting), exits, True)
+def lightbp(
+    network: Any, task: Task, setting: Setting = PLAIN, stage: int | None = None, exits: Exits = None
+) -> Program:
+    """Return the program of LightBP: heads on all hidden maps so far; without `stage`, of the heads' stage."""
+    base = bp.program(network, task, setting)
+    return _with_heads("lightbp", base, Writer(network, task, setting), exits, True, stage)
 
 
 def light_pepita(
-    network: Any, task: Task, setting: Setting = UNBIASED, keep: float = 0.9, exits: Exits = None
+    network: Any,
+    task: Task,
+    setting: Setting = UNBIASED,
+    keep: float = 0.9,
+    stage: int | None = None,
+    exits: Exits = None,
 ) -> Program:
-    """Return the program of Light-PEPITA: heads on single hidden maps."""
+    """Return the program of Light-PEPITA: heads on single hidden maps; without `stage`, of the heads' stage."""
     base = pepita.program(network, task, setting, keep)
-    return _with_heads("light-pepita", base, Writer(network, task, setting), exits, False)
+    return _with_heads("light-pepita", base, Writer(network, task, setting), exits, False, stage)
 
 
 def light_biofo(
@@ -99,7 +107,7 @@ def _reach(writer: Writer, exits: Exits, count: int) -> dict[str, float]:
     return {name: int(share) if share == int(share) else share for name, share in reach.items()}
 
 
-def _with_heads(rule: str, base: Program, writer: Writer, exits: Exits, cumulative: bool) -> Program:
+def _with_heads(rule: str, base: Program, writer: Writer, exits: Exits, cumulative: bool, stage: int | None) -> Program:
     """Put heads on all hidden layers but the last, whose exit is the network's own output."""
     require_classes(rule, writer.task)
     hidden = writer.graph.hidden
@@ -112,7 +120,22 @@ def _with_heads(rule: str, base: Program, writer: Writer, exits: Exits, cumulati
             seen = [*seen, (node, name)] if cumulative else [(node, name)]
             _head(writer, node.number, seen)
     walk.squashed(writer, forward, writer.graph.nodes[-1])
-    return _exiting(rule, base, writer)
+    program = _exiting(rule, base, writer)
+    if stage == 0:
+        return program
+    _train_heads(writer, cumulative)
+    return replace(program, train=writer.train.step())
+
+
+def _train_heads(writer: Writer, cumulative: bool) -> None:
+    """Take a step of all heads on the finished net, which is run no further than the last of them."""
+    forward, seen = Pass(writer.train), list[tuple[Node, str]]()
+    read = writer.graph.hidden[:-1]
+    for node in writer.graph.path(*read):
+        name = forward.forward(node)
+        if node in read:
+            seen = [*seen, (node, name)] if cumulative else [(node, name)]
+            _head_step(writer, node.number, seen)
 
 
 def _head(writer: Writer, number: int, seen: list[tuple[Node, str]]) -> None:
@@ -125,21 +148,28 @@ def _head(writer: Writer, number: int, seen: list[tuple[Node, str]]) -> None:
     phase.product(f"O{number} = [{', '.join(names)}] {V}^T", Role.HEAD, classes * units, (*names, V), logits)
 
 
+def _head_step(writer: Writer, number: int, seen: list[tuple[Node, str]]) -> None:
+    """Train one head: its logits, their error, its update."""
+    phase, classes = writer.train, writer.task.classes
+    units, names = classes * sum(node.units for node, _ in seen), tuple(name for _, name in seen)
+    V, E, maps = f"V{number}", f"E{number}", f"[{', '.join(names)}]"
+    writer.keep(V, BufferRole.WEIGHT, units)
+    writer.trains_weight(V)
+    phase.value(E, BufferRole.ERROR, classes)
+    phase.product(f"O{number} = {maps} {V}^T", Role.HEAD, units, (*names, V), E)
+    phase.each(f"{E} = softmax(O{number}) - T", (E, "y"), E)
+    walk.correlate(writer, V, f"G_{V} = {E}^T {maps} / N", (E, *names), units, role=Role.HEAD)
+
+
 # --- the heads of LightFF: one per depth, on maps that are not normalised ---------------------------------------------
 
 
 def _head_steps(writer: Writer) -> None:
     """Train the head of every depth on the neutral sample."""
-    phase, classes, seen, units = writer.train, writer.task.classes, tuple[str, ...](), 0
-    for node, Z in ff.neutral(writer, phase, Role.HEAD, normalise=False):
-        seen, units, V, E = (*seen, Z), units + node.units, f"V{node.number}", f"E{node.number}"
-        writer.keep(V, BufferRole.WEIGHT, classes * units)
-        writer.trains_weight(V)
-        phase.value(E, BufferRole.ERROR, classes)
-        maps = f"[{', '.join(seen)}]"
-        phase.product(f"O{node.number} = {maps} {V}^T", Role.HEAD, classes * units, (*seen, V), E)
-        phase.each(f"{E} = softmax(O{node.number}) - T", (E, "y"), E)
-        walk.correlate(writer, V, f"G_{V} = {E}^T {maps} / N", (E, *seen), classes * units, role=Role.HEAD)
+    seen: list[tuple[Node, str]] = []
+    for node, Z in ff.neutral(writer, writer.train, Role.HEAD, normalise=False):
+        seen.append((node, Z))
+        _head_step(writer, node.number, seen)
 
 
 def _one_pass(writer: Writer, reach: dict[str, float]) -> None:
