@@ -49,7 +49,8 @@ def locate(target: str, group: str, base: Path = Path()) -> tuple[str, str]:
     if not separator:
         points = installed(group)
         if target not in points:
-            raise PluginError(f"unknown {group.rstrip('s')} {target!r}; {nearest(target, list(points))}")
+            what = "learner" if group == "costs" else group.rstrip("s")  # a cost program has its rule's name
+            raise PluginError(f"unknown {what} {target!r}; {nearest(target, list(points))}")
         where, _, name = points[target].value.partition(":")
         return where, name
     if not name.isidentifier() or not all(part.isidentifier() or where.endswith(".py") for part in where.split(".")):

@@ -64,7 +64,7 @@ def test_the_built_in_plugins_are_declared_like_a_strangers() -> None:
     [
         ("pepito", "unknown learner 'pepito'; did you mean 'pepita'?"),
         ("bp-autogard", "did you mean 'bp-autograd'?"),
-        ("zzz", "unknown learner 'zzz'; expected one of: biofo, bp, bp-autograd"),
+        ("zzz", "unknown learner 'zzz'; expected one of: afa, biofo, bp, bp-autograd"),
         ("nope.py:Rule", "no file 'nope.py' .* relative to the suite file"),
         ("rule.py:", "'rule.py:' is no plug-in; expected a name"),
         (":Rule", "':Rule' is no plug-in"),
