@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fobench.contracts import Prediction, Role, Task, role
 from fobench.learners.activations import ACTIVATIONS, output_of, scored
+from fobench.learners.dropout import dropped
 from fobench.learners.initialisation import uniform_
 from fobench.learners.layers import Node, WeightedNode, build, symbols, weighted, with_output
 from fobench.learners.optimizers import Optimizer, make
@@ -76,8 +77,7 @@ class Modulated:
         """Draw the mask of dropped units of a hidden layer, N x its shape; None where nothing is dropped."""
         if self.keep == 1 or node.index not in self.own:
             return None
-        mask = torch.empty(samples, *node.layer.output_shape, dtype=torch.bool, device=self.F.device)
-        return mask.bernoulli_(1 - self.keep, generator=generator)
+        return dropped((samples, *node.layer.output_shape), 1 - self.keep, generator, self.F.device)
 
     def twin(self) -> torch.Generator:
         """Return a generator that will draw again what the learner's own draws from now on."""

@@ -157,12 +157,14 @@ def maps(rule, depth, network=None, inputs=INPUTS, **fields):
 
 @pytest.mark.parametrize("depth", [2, 4, 7])
 def test_memory_on_dense_nets(depth):
-    """The standard pass, X^err (0.39) and H_1^err; two layers of both passes and D; and so on, masks of 1/8 map (float64)."""
+    """The standard pass, X^err (0.39) and H_1^err; two layers of both passes and D; and so on.
+
+    Without dropout: the observer takes the random words of a mask for another's memory. With it, see test_learners_memory.
+    """
     assert depth + 1.39 <= maps(PEPITA, depth) < 1.03 * (depth + 1.4)
-    assert depth * 1.125 + 1.39 <= maps(PEPITA, depth, keep=0.9) < 1.03 * (depth * 1.125 + 1.4)
     assert 4 <= maps(MEMPEPITA, depth) < 4.1
-    assert 4 <= maps(MEMPEPITA, depth, keep=0.9, feedback="shuffled", normalisation="per-sample") < 4.1
-    assert 2 <= maps(TimeLocalPEPITA, depth, keep=0.9) < 2.3
+    assert 4 <= maps(MEMPEPITA, depth, feedback="shuffled", normalisation="per-sample") < 4.1
+    assert 2 <= maps(TimeLocalPEPITA, depth) < 2.3
     least = depth + 2  # H_1 .. H_L, H_1^err and H_2^err, at layer 2
     assert least - 0.01 <= maps(HebbianPEPITA, depth) < 1.03 * least
 
