@@ -194,7 +194,7 @@ def test_masks_of_dropout(rule: str) -> None:
         ("bp", {}, "needs a network"),
         ("bp", {"network": [3], "optimiser": "adam"}, "did you mean 'optimizer'"),
         ("bp", {"network": [3], "optimizer": "adagrad"}, "unknown optimizer 'adagrad'"),
-        ("bq", {"network": [3]}, "unknown cost 'bq'; did you mean 'bp'"),
+        ("bq", {"network": [3]}, "unknown learner 'bq'; did you mean 'bp'"),
         ("ff", {"network": []}, "has none"),
         ("ff", {"network": [3], "inference": "two-pass"}, "expected one of multi-pass, one-pass"),
         ("biofo", {"network": [3], "stage": 1}, "stages 0 to 0"),
