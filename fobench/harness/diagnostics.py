@@ -35,12 +35,12 @@ class Diagnostics:
             if not isinstance(tracer, StateTracer):
                 continue
             try:
-                channels = sorted({reading.channel for reading in _observed(tracer, warmed, split)})
+                parts = {reading.channel.partition("/")[0] for reading in _observed(tracer, warmed, split)}
             except TracerError as error:
                 described[name] = {"absent": str(error)}
                 continue
             tracers[name] = tracer
-            described[name] = {"channels": channels}
+            described[name] = {"channels": sorted(parts)}
         return cls(tracers, split), described
 
     def look(self, learner: Learner, where: Context) -> Iterator[tuple[Context, list[Reading]]]:

@@ -59,8 +59,9 @@ def published(accuracies: Sequence[float], chance: float) -> Plateau | str:
 def robust(epochs: Sequence[float], accuracies: Sequence[float]) -> Plateau | str:
     """Return the fit of plateau, slowness and start to accuracies at these epochs, or why there is none."""
     x, y = np.array(epochs, dtype=float), np.array(accuracies, dtype=float)
-    if len(set(x)) < FEWEST:
-        return f"{len(set(x))} scores, a fit takes {FEWEST}"
+    scores = len(set(x))
+    if scores < FEWEST:
+        return f"{scores} score{'s' * (scores > 1)}, a fit takes {FEWEST}"
     found = _fitted(
         lambda x, s, top, start: start + (top - start) * x / (s + x),
         (x, y),

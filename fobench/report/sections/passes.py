@@ -52,8 +52,8 @@ def _shares(report: ReportInput) -> pd.DataFrame:
     rows = rows.assign(value=rows.value / rows.samples, stage=rows.stage.fillna(0))
     stages = rows.groupby(keys).stage.nunique().rename("stages")
     sums = rows.groupby([*keys, "channel"], as_index=False).value.sum().merge(stages.reset_index(), on=keys)
-    parts = sums.channel.str.partition("/")
-    return sums.assign(value=sums.value / sums.stages, method=parts[0], role=parts[2])
+    parts = sums.channel.str.extract(r"([^/]*)/?(.*)")
+    return sums.assign(value=sums.value / sums.stages, method=parts[0], role=parts[1])
 
 
 def _figures(report: ReportInput, shares: pd.DataFrame) -> list[Figure]:
