@@ -9,6 +9,7 @@ from types import MappingProxyType
 from fobench import plugins
 from fobench.report.document import Block, Document
 from fobench.report.inputs import ReportError, ReportInput, read
+from fobench.report.regenerate import regeneration
 from fobench.report.render import html, markdown, sheets, typst
 from fobench.report.wording import budget
 
@@ -16,7 +17,7 @@ ORDER = (
     "summary", "energy", "sampled", "memory", "macs", "passes", "time", "error", "learning", "pareto", "comparison", "net",
     "units", "diagnostics", "properties",
 )  # fmt: skip
-"""Sections that stand first; those of other packages follow by name, `machine` ends the report."""
+"""Sections that stand first; those of other packages follow by name, `machine` is the last."""
 
 RENDERERS: dict[str, Callable[[Document, Path], Path]] = {
     "md": markdown.write,
@@ -36,7 +37,8 @@ def build(
 ) -> list[Path]:
     """Write the report of one results folder below `output/SUITE` and return the paths; raises ReportError.
 
-    `options` holds what single sections take beside the results, by section name: `comparison.Rules`, `units.Scenario`.
+    `options` holds what single sections take beside the results, by section name: `comparison.Rules`, `units.Scenario`;
+    and as `command` the command line that the last page gives.
     """
     unknown = [name for name in formats if name not in RENDERERS]
     if unknown or not formats:
@@ -52,6 +54,7 @@ def document(report: ReportInput, options: Mapping[str, object] = MappingProxyTy
     for name in section_names():
         section: Callable[..., list[Block]] = plugins.load(name, "sections")
         blocks += section(report, options[name]) if name in options else section(report)
+    blocks += regeneration(blocks, str(options.get("command", f"fobench report {report.suite} --format md")))
     return Document(f"What learning costs: {report.suite}", f"{report.machine}; {budget(report)}", tuple(blocks))
 
 

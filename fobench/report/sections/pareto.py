@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from typing import TYPE_CHECKING, Any
 
 from fobench.contracts import Provenance
 from fobench.report import numbers
 from fobench.report.document import Block, Column, Figure, Heading, Note, Prose, Table, Value
 from fobench.report.inputs import ReportInput
-from fobench.report.panels import Panels, styles
+from fobench.report.panels import Panels, logarithmic, styles
 from fobench.report.pareto import Point, beaten_by, front
 from fobench.report.provenance import MARKS, MEANING
 from fobench.report.sections.costs import JOULES_PER_WH, energy_meters
@@ -98,15 +96,15 @@ class _Drawing:
         axes.step([x for x, _ in steps], [y for _, y in steps], where="post", color="0.6", linewidth=1, zorder=1)
         for label, (x, y) in points.items():
             colour, marker = self.looks[label]
-            axes.plot(x, y, marker, color=colour, label=label, markersize=6, alpha=1 if label in best else PALE,
-                      markeredgewidth=0, linestyle="none")  # fmt: skip
-        axes.set(xlabel=self.xlabel, ylabel="error [%]", title=dataset, ylim=(0, None))
+            shared: dict[str, Any] = {"color": colour, "markersize": 6, "markeredgewidth": 0, "linestyle": "none"}
+            axes.plot(x, y, marker, alpha=1 if label in best else PALE, clip_on=False, **shared)
+            axes.plot([], [], marker, label=label, **shared)  # the legend speaks for all panels
+        axes.set(xlabel=self.xlabel, ylabel="error [%]", title=dataset)
+        axes.margins(0.1)
+        axes.set_ylim(0, None)
         sizes = [x for x, _ in points.values()]
         if max(sizes) > 10 * min(sizes) > 0:
-            axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
-            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-            axes.xaxis.set_minor_formatter(NullFormatter())
+            logarithmic(axes, "x")
         else:
             axes.set_xlim(0, None)
 

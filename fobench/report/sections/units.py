@@ -67,9 +67,11 @@ def _energy_table(report: ReportInput, scenario: Scenario, meter: str, energies:
         found = units.carbon_intensity(scenario.country)
         grams = _estimated(_joined(lambda joules: units.grams_co2e(joules, found), training))
         columns.append(_Quantity("CO2e per training", "g", grams))
+        columns.append(_Quantity("As an average car's way", "m", _joined(units.car_metres, grams)))
+        columns.append(_Quantity("As light of an LED lamp", "s", _joined(units.lamp_seconds, training)))
         notes.append(
             f"CO2e: energy of this meter times {numbers.exact(found.grams_per_kwh)} g per kWh, {found.country}, {found.year} "
-            "(table of codecarbon)"
+            f"(table of codecarbon); car: {units.CAR_G_PER_KM:.0f} g CO2e per km (EPA, United States); lamp: {units.LAMP_W:g} W"
         )
     return _table(report, f"Energy in derived units, idle power included. Meter: {meter}.", columns, notes)
 
