@@ -55,7 +55,19 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 TORCH = {"learners", "datasets", "tracers", "testing"}
 """Rooms that may import torch; in the harness only the files of the child process."""
-CHILD = {"worker", "trace", "measure", "windows", "scores", "states", "lives", "data", "instruments", "exits"}
+CHILD = {
+    "worker",
+    "trace",
+    "measure",
+    "windows",
+    "scores",
+    "states",
+    "lives",
+    "data",
+    "instruments",
+    "exits",
+    "stepper",
+}
 
 MAY_EXIT = {"harness/worker.py", "harness/lock.py"}
 """The child process ends with its job's exit code, or because its parent is gone."""

@@ -22,6 +22,7 @@ VERBS = (
     "data",
     "export",
     "compare",
+    "regress",
     "cost",
     "fit",
     "new",
