@@ -40,7 +40,10 @@ Folder = Annotated[
 
 
 def verb(
-    network: Annotated[str, typer.Argument(help="A named network, or a network file (.yaml).", show_default=False)],
+    network: Annotated[
+        str,
+        typer.Argument(help="A named network, hidden widths (2000x4), or a network file (.yaml).", show_default=False),
+    ],
     learner: Annotated[str, typer.Option("--learner", "-l", help="The learning rule.", show_default=False)],
     accounting: Annotated[
         str | None, typer.Option("--accounting", help="published or complete [default: both].", show_default=False)

@@ -24,6 +24,7 @@ VERBS = (
     "compare",
     "cost",
     "fit",
+    "published",
 )
 """Each verb is a file of this room with a function (or, for `data`, a Typer group) called `verb`."""
 
