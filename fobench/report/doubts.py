@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from fobench.contracts import Phase, Task
+from fobench.contracts import Task
 from fobench.costs.catalog import program_of
 from fobench.costs.program import Format, Program
 from fobench.report.published import CANNOT, DIFFERS, REPRODUCED, Figure, table
@@ -228,8 +228,8 @@ def _evaluation_in_training() -> Doubt:
         f"A training step of FF has {step:,} MACs a sample on 3072-2000x4. The released step also predicts every label at every "
         f"depth: {evaluation_macs(ten):,} more with 10 labels ({1 + evaluation_macs(ten) / step:.1f} times in all), "
         f"{evaluation_macs(hundred):,} with 100 ({1 + evaluation_macs(hundred) / step:.1f} times). Published are "
-        f"{energy[0].text} Wh on CIFAR-100 and {energy[1].text} Wh on CIFAR-10, {energy[0].value / energy[1].value:.1f} times, with "
-        "the same layers: no cost of the rule.",
+        f"{energy[0].text} Wh on CIFAR-100 and {energy[1].text} Wh on CIFAR-10, {energy[0].value / energy[1].value:.1f} times, "
+        "with the same layers: no cost of the rule.",
         CANNOT,
         _cost(hundred, "ff"),
         (f"{step:,}",),
@@ -244,8 +244,8 @@ def _energy() -> Doubt:
     return Doubt(
         "biofo-energy",
         "Energy is time x power",
-        f"The watt-hours of Bio-FO are training time times the power of a Jetson Nano, no meter's; neither which of its modes nor the "
-        f"number of layers is stated. All {len(values)} together would be {' or '.join(hours)}, the longest training "
+        f"The watt-hours of Bio-FO are training time times the power of a Jetson Nano, no meter's; neither which of its modes "
+        f"nor the number of layers is stated. All {len(values)} together would be {' or '.join(hours)}, the longest training "
         f"{' or '.join(days)} days.",
         CANNOT,
         "fobench published biofo-energy",
@@ -260,8 +260,8 @@ def _demo() -> Doubt:
     return Doubt(
         "lightff-demo",
         "The demo's energy",
-        f"The LightFF demo's {saved.text} µWh are ({long.text} - {short.text}) ms x {DEMO_WATTS:.0f} W = {own:.3f} µWh: a nominal power "
-        "in the program, no meter.",
+        f"The LightFF demo's {saved.text} µWh are ({long.text} - {short.text}) ms x {DEMO_WATTS:.0f} W = {own:.3f} µWh: a nominal "
+        "power in the program, no meter.",
         REPRODUCED,
         "fobench published lightff-demo",
         (saved.text, long.text, short.text),
@@ -281,8 +281,8 @@ def _memory() -> Doubt:
         "3 times less memory than BP",
         f"Claimed are about {claim.text} times; network, batch and what counts are not stated. One to six layers of {WIDTH:,} "
         f"(float32, Adam, batch {BATCH}, all that is alive in a step) on the four tasks need {min(ratios[0]):.1f} to "
-        f"{max(ratios[0]):.1f} times Bio-FO's bytes under BP by hand, {min(ratios[1]):.1f} to {max(ratios[1]):.1f} under autograd. "
-        "The table below has every depth, also without the weights of frozen layers, which passes 3.",
+        f"{max(ratios[0]):.1f} times Bio-FO's bytes under BP by hand, {min(ratios[1]):.1f} to {max(ratios[1]):.1f} under "
+        "autograd. The table below has every depth, also without the weights of frozen layers, which passes 3.",
         CANNOT,
         _cost(task, "bp-autograd", deepest, flags),
         (f"{step_bytes('bp-autograd', task, deepest):,}",),

@@ -189,17 +189,20 @@ def _ratios(report: ReportInput, cells: list[Header], figure: Figure, found: Est
     tops, bottoms = ([header for header in cells if fits(figure, target, header)] for target in figure.targets)
     for top in tops:
         for bottom in bottoms:
-            parts = [found.get((header.cell.label, report.dataset(header))) for header in (top, bottom)]
-            own = _quotient(*parts) if parts[0] and parts[1] else None
-            if own:
+            above, below = (found.get((header.cell.label, report.dataset(header))) for header in (top, bottom))
+            if above and below and (own := quotient(above, below)):
                 yield f"{top.cell.label} / {bottom.cell.label}", [top, bottom], own
 
 
-def _quotient(top: Estimate, bottom: Estimate) -> Estimate | None:
-    """Return the ratio block by block; an exact value is the same in every block."""
-    blocks = {block for part in (top, bottom) for block in part.values if block is not None} or {None}
-    pairs = {block: [part.values.get(block, part.values.get(None)) for part in (top, bottom)] for block in blocks}
-    values = {block: a / b for block, (a, b) in pairs.items() if a is not None and b}
+def quotient(top: Estimate, bottom: Estimate) -> Estimate | None:
+    """Return the ratio block by block; an exact value is the same in every block. None where no block is common."""
+
+    def at(part: Estimate, block: int | None) -> float | None:
+        return part.values.get(block, part.values.get(None))
+
+    blocks: set[int | None] = {block for part in (top, bottom) for block in part.values if block is not None}
+    pairs = ((block, at(top, block), at(bottom, block)) for block in blocks or {None})
+    values = {block: above / below for block, above, below in pairs if above is not None and below}
     return Estimate(values, combine(top.provenance, bottom.provenance)) if values else None
 
 

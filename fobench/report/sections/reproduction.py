@@ -156,8 +156,8 @@ def _memory(name: str) -> Table:
     groups = ("all that is alive", "without frozen layers", "grows with the batch")
     columns = [Column(header, group) for group in groups for header in ("BP", "autograd")]
     caption = (
-        f"Bytes of a training step, BP's over Bio-FO's: layers of {WIDTH:,} on {name}, float32, Adam, batch {BATCH}, the last and "
-        "largest stage of greedy Bio-FO. Claimed: about 3 times less than BP."
+        f"Bytes of a training step, BP's over Bio-FO's: layers of {WIDTH:,} on {name}, float32, Adam, batch {BATCH}, the last "
+        "and largest stage of greedy Bio-FO. Claimed: about 3 times less than BP."
     )
     notes = (
         f"{MARKS[Provenance.ANALYTICAL]} = {MEANING[Provenance.ANALYTICAL]}",
