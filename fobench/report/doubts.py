@@ -260,8 +260,8 @@ def _demo() -> Doubt:
     return Doubt(
         "lightff-demo",
         "The demo's energy",
-        f"The LightFF demo's {saved.text} µWh are ({long.text} - {short.text}) ms x {DEMO_WATTS:.0f} W = {own:.3f} µWh: a nominal "
-        "power in the program, no meter.",
+        f"The LightFF demo's {saved.text} µWh are ({long.text} - {short.text}) ms x {DEMO_WATTS:.0f} W = {own:.3f} µWh: "
+        "a nominal power in the program, no meter.",
         REPRODUCED,
         "fobench published lightff-demo",
         (saved.text, long.text, short.text),

@@ -58,7 +58,7 @@ class PublishedFigureError(FobenchError):
 
 @dataclass(frozen=True)
 class Figure:
-    """One published number; `text` is the value as printed, numbers are in the printed unit."""
+    """One published number; `text` is the value and `spread` its deviation as printed, numbers are in the printed unit."""
 
     row: str
     group: str
@@ -70,7 +70,7 @@ class Figure:
     epochs: int | None
     quantity: str
     text: str
-    spread: float | None
+    spread: str
     unit: str
     labels: int
     counted: str
@@ -91,7 +91,7 @@ class Figure:
     @property
     def tolerance(self) -> float:
         """How far from the value a number may lie that was meant: the printed spread, or half of the last digit."""
-        return self.spread if self.spread is not None else 0.5 * 10.0 ** -len(self.text.partition(".")[2])
+        return float(self.spread) if self.spread else 0.5 * 10.0 ** -len(self.text.partition(".")[2])
 
     @property
     def factor(self) -> float:
@@ -101,7 +101,7 @@ class Figure:
     @property
     def printed(self) -> str:
         """The value as printed, with its spread."""
-        return self.text if self.spread is None else f"{self.text} ± {self.spread:g}"
+        return f"{self.text} ± {self.spread}" if self.spread else self.text
 
     @property
     def targets(self) -> tuple[str, ...]:
@@ -197,19 +197,15 @@ class _Line:
             raise self.error("barrier", f"found {self.cells['barrier']!r}; expected nothing or {' or '.join(BARRIERS)}")
         if self.cells["barrier"] and not self.cells["doubts"]:
             raise self.error("doubts", "is empty; a barrier needs its reason")
-        self.positive("value", self.cells["value"].removeprefix(">"))
-        spread = self.cells["spread"]
-        words = {
-            name: self.cells[name]
-            for name in COLUMNS
-            if name not in ("settings", "epochs", "value", "spread", "labels")
-        }
+        self.check_positive("value", self.cells["value"].removeprefix(">"))
+        if self.cells["spread"]:
+            self.check_positive("spread", self.cells["spread"])
+        words = {name: self.cells[name] for name in COLUMNS if name not in ("settings", "epochs", "value", "labels")}
         return Figure(
             **words,
             text=self.cells["value"],
             settings=self.settings(),
             epochs=self.whole("epochs") if self.cells["epochs"] else None,
-            spread=self.positive("spread", spread) if spread else None,
             labels=self.whole("labels") if self.cells["labels"] else 1,
         )
 
@@ -220,15 +216,14 @@ class _Line:
             raise self.error("settings", f"found {self.cells['settings']!r}; expected name=value;name=value")
         return {name: value for name, _, value in pairs}
 
-    def positive(self, column: str, text: str) -> float:
-        """Return a number above 0."""
+    def check_positive(self, column: str, text: str) -> None:
+        """Refuse what is no number above 0."""
         try:
             number = float(text)
         except ValueError:
             number = math.nan
         if not 0 < number < math.inf:
             raise self.error(column, f"found {self.cells[column]!r}; expected a number above 0 with a decimal point")
-        return number
 
     def whole(self, column: str) -> int:
         """Return a whole number above 0."""

@@ -12,15 +12,16 @@ A figure belongs to a cell with the same learner, hidden layers, data set and re
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from fobench.contracts import Header, Json, Origin, Part, Phase
 from fobench.report.inputs import ReportInput
 from fobench.report.provenance import combine
 from fobench.report.published import DIFFERS, NOT_COMPARABLE, REPRODUCED, Figure, Published
 from fobench.report.stats import Estimate, estimates, mean_interval
-from fobench.report.tables import Estimates, Measure, lookup
+from fobench.report.tables import Measure, lookup
 
 PUBLISHED_POWER = "declared-5W"
 """A constant-power meter with this label has the definition of the papers' watt-hours; it is preferred where a suite has it."""
@@ -60,21 +61,56 @@ class Match:
         return self.own.mean - self.figure.value
 
 
-def matches(report: ReportInput, table: Published) -> list[Match]:
-    """Return what this suite has beside a published table, in printed order."""
-    cells = _cells(report)
-    found = {quantity: lookup(report, measure) for quantity, measure in _measures(report).items()}
-    made: list[Match] = []
-    for figure in table.figures:
-        if figure.quantity not in found or not figure.dataset:
-            continue
-        pairs = _single if len(figure.targets) == 1 else _ratios
-        for label, headers, own in pairs(report, cells, figure, found[figure.quantity]):
+class Beside:
+    """What a suite has to put beside published figures, looked up once for all tables."""
+
+    def __init__(self, report: ReportInput) -> None:
+        self.report = report
+        self.found = {quantity: lookup(report, measure) for quantity, measure in _measures(report).items()}
+        self.cells: dict[tuple[str, str], list[Header]] = {}
+        for header in _one_per_cell(report):
+            self.cells.setdefault((header.cell.learner.target, header.cell.dataset.target), []).append(header)
+
+    def matches(self, table: Published) -> list[Match]:
+        """Return what stands beside a published table, in printed order.
+
+        A figure whose network is not stated belongs only to the cells of the suites that the table names.
+        """
+        named = self.report.suite in table.suites
+        figures = (figure for figure in table.figures if figure.quantity in self.found and (figure.network or named))
+        return [match for figure in figures for match in self._matches(figure)]
+
+    def _matches(self, figure: Figure) -> Iterator[Match]:
+        for headers in product(*(self._fitting(figure, target) for target in figure.targets)):
+            parts = [part for header in headers if (part := self._estimate(figure, header))]
+            own = quotient(parts) if len(parts) == len(headers) else None
+            if own is None:
+                continue
             reasons = [] if own.exact else [text for header in headers for text in departures(figure, header)]
             shown = in_print(figure, own)
             verdict = judge(figure, shown, list(dict.fromkeys(reasons)))
-            made.append(Match(figure, label, report.dataset(headers[0]), shown, verdict))
-    return made
+            label = " / ".join(header.cell.label for header in headers)
+            yield Match(figure, label, self.report.dataset(headers[0]), shown, verdict)
+
+    def _fitting(self, figure: Figure, target: str) -> list[Header]:
+        return [header for header in self.cells.get((target, figure.dataset), []) if fits(figure, target, header)]
+
+    def _estimate(self, figure: Figure, header: Header) -> Estimate | None:
+        key = (header.cell.label, self.report.dataset(header))
+        stage = stage_of(figure, header)
+        if stage is None:
+            return self.found[figure.quantity].get(key)
+        frame = self.report.frame
+        rows = frame[
+            (frame.label == key[0])
+            & (frame.dataset == key[1])
+            & (frame.quantity == "error")
+            & (frame.channel == "test")
+            & (frame.phase == Phase.TRAIN)
+            & (frame.stage == stage)
+        ]
+        last = rows.sort_values("epoch").groupby("seed", observed=True).tail(1)
+        return estimates(last.assign(partial=False)).get(key)
 
 
 def judge(figure: Figure, own: Estimate, reasons: list[str]) -> Verdict:
@@ -87,9 +123,7 @@ def judge(figure: Figure, own: Estimate, reasons: list[str]) -> Verdict:
         return Verdict(NOT_COMPARABLE, "; ".join(reasons))
     low, high = mean_interval(own) or (own.mean, own.mean)
     slack = figure.tolerance * (1 + 1e-9)
-    if figure.is_bound:
-        return Verdict(REPRODUCED if low > figure.value else DIFFERS, figure.doubts)
-    meets = low <= figure.value + slack and high >= figure.value - slack
+    meets = high > figure.value if figure.is_bound else low <= figure.value + slack and high >= figure.value - slack
     single = "" if own.exact or len(own.values) > 1 else "one block: no interval"
     return Verdict(REPRODUCED if meets else DIFFERS, "; ".join(text for text in (single, figure.doubts) if text))
 
@@ -157,7 +191,7 @@ def _given(arguments: Mapping[str, Json], name: str, wanted: str) -> bool:
     return str(value) == wanted
 
 
-def _cells(report: ReportInput) -> list[Header]:
+def _one_per_cell(report: ReportInput) -> list[Header]:
     """Return one header per label and data set, the measuring process's where there is one."""
     ordered = sorted(report.headers, key=lambda header: header.part == Part.MEASURE)
     found = {(header.cell.label, report.dataset(header)): header for header in ordered}
@@ -173,51 +207,20 @@ def _measures(report: ReportInput) -> dict[str, Measure]:
     return {**found, "energy": replace(energy, meter=meters[0])} if meters else found
 
 
-Pair = tuple[str, list[Header], Estimate]
+def quotient(parts: Sequence[Estimate]) -> Estimate | None:
+    """Return the one estimate, or the ratio of two block by block; None where no block is common.
 
-
-def _single(report: ReportInput, cells: list[Header], figure: Figure, found: Estimates) -> Iterator[Pair]:
-    for header in cells:
-        if fits(figure, figure.target, header):
-            own = _estimate(report, figure, header, found)
-            if own:
-                yield header.cell.label, [header], own
-
-
-def _ratios(report: ReportInput, cells: list[Header], figure: Figure, found: Estimates) -> Iterator[Pair]:
-    """Yield every pair of cells that a ratio is of."""
-    tops, bottoms = ([header for header in cells if fits(figure, target, header)] for target in figure.targets)
-    for top in tops:
-        for bottom in bottoms:
-            above, below = (found.get((header.cell.label, report.dataset(header))) for header in (top, bottom))
-            if above and below and (own := quotient(above, below)):
-                yield f"{top.cell.label} / {bottom.cell.label}", [top, bottom], own
-
-
-def quotient(top: Estimate, bottom: Estimate) -> Estimate | None:
-    """Return the ratio block by block; an exact value is the same in every block. None where no block is common."""
+    An exact value is the same in every block.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    top, bottom = parts
 
     def at(part: Estimate, block: int | None) -> float | None:
         return part.values.get(block, part.values.get(None))
 
-    blocks: set[int | None] = {block for part in (top, bottom) for block in part.values if block is not None}
+    blocks: set[int | None] = {block for part in parts for block in part.values if block is not None}
     pairs = ((block, at(top, block), at(bottom, block)) for block in blocks or {None})
     values = {block: above / below for block, above, below in pairs if above is not None and below}
-    return Estimate(values, combine(top.provenance, bottom.provenance)) if values else None
-
-
-def _estimate(report: ReportInput, figure: Figure, header: Header, found: Estimates) -> Estimate | None:
-    key = (header.cell.label, report.dataset(header))
-    stage = stage_of(figure, header)
-    if stage is None:
-        return found.get(key)
-    rows = report.frame[
-        (report.frame.label == key[0])
-        & (report.frame.dataset == key[1])
-        & (report.frame.quantity == "error")
-        & (report.frame.channel == "test")
-        & (report.frame.phase == Phase.TRAIN)
-        & (report.frame.stage == stage)
-    ]
-    last = rows.sort_values("epoch").groupby("seed", observed=True).tail(1)
-    return estimates(last.assign(partial=False)).get(key)
+    partial = top.partial or bottom.partial
+    return Estimate(values, combine(top.provenance, bottom.provenance), partial) if values else None

@@ -10,7 +10,7 @@ from fobench.report.document import Block, Cell, Column, Heading, Table, Value
 from fobench.report.inputs import ReportInput
 from fobench.report.provenance import MARKS, MEANING, ORIGIN_MARKS, ORIGIN_MEANING
 from fobench.report.published import REPRODUCED, Figure, Published, tables
-from fobench.report.reproduce import Match, matches
+from fobench.report.reproduce import Beside, Match
 from fobench.report.tables import MISSING, WIDTH, value
 
 Place = tuple[str, str]
@@ -19,35 +19,47 @@ Place = tuple[str, str]
 
 def published_layouts(report: ReportInput) -> list[Block]:
     """Return the tables whose settings this suite has, in their printed layout; nothing for other suites."""
-    made = [part for table in tables() if report.suite in table.suites for part in laid_out(report, table)]
+    named = [table for table in tables() if report.suite in table.suites]
+    if not named:
+        return []
+    beside = Beside(report)
+    made = [part for table in named for part in laid_out(beside, table)]
     return [Heading("The published tables"), *made] if made else []
 
 
-def laid_out(report: ReportInput, table: Published) -> list[Table]:
-    """Return one published table, in parts where it is wider than a page: own values, below them the published ones."""
+def laid_out(beside: Beside, table: Published) -> list[Table]:
+    """Return one published table, in parts where it is wider than a page: own values, below them the published ones.
+
+    Groups of columns that this suite has no value of are left out.
+    """
     own: dict[int, Match] = {}
-    for match in matches(report, table):
+    for match in beside.matches(table):
         own.setdefault(id(match.figure), match)
     if not own:
         return []
-    places = list(dict.fromkeys((figure.group, figure.column) for figure in table.figures))
-    groups = _fitting(places, table, own)
-    captions = [f"{table.title}{' (continued)' * bool(number)}." for number in range(len(groups))]
-    return [_part(table, caption, group, own) for caption, group in zip(captions, groups, strict=True)]
+    groups = {figure.group for figure in table.figures if id(figure) in own}
+    places = list(dict.fromkeys((figure.group, figure.column) for figure in table.figures if figure.group in groups))
+    parts = _fitting(places, table, own)
+    captions = [f"{table.title}{' (continued)' * bool(number)}." for number in range(len(parts))]
+    return [_part(table, caption, part, own) for caption, part in zip(captions, parts, strict=True)]
 
 
 def _fitting(places: list[Place], table: Published, own: dict[int, Match]) -> list[list[Place]]:
-    """Deal the printed groups into tables that fit on a page."""
+    """Deal the columns into tables that fit on a page: group by group, column by column where a group alone does not."""
+    widths = {place: _width(place, table, own) for place in places}
+    page = WIDTH - max(len(_published_name(figure.row)) for figure in table.figures) - 2
+    groups = [[place for place in places if place[0] == name] for name in dict.fromkeys(name for name, _ in places)]
     parts: list[list[Place]] = []
     room = 0
-    for group in dict.fromkeys(name for name, _ in places):
-        columns = [place for place in places if place[0] == group]
-        width = sum(_width(place, table, own) for place in columns)
-        if not parts or room < width:
-            parts.append([])
-            room = WIDTH - max(len(_published_name(figure.row)) for figure in table.figures)
-        parts[-1] += columns
-        room -= width
+    for group in groups:
+        whole = sum(widths[place] for place in group)
+        for columns in [group] if whole <= page else [[place] for place in group]:
+            width = sum(widths[place] for place in columns)
+            if not parts or room < width:
+                parts.append([])
+                room = page
+            parts[-1] += columns
+            room -= width
     return parts
 
 

@@ -12,7 +12,7 @@ from fobench.report.doubts import BATCH, DEPTHS, TASKS, WIDTH, active_bytes, dou
 from fobench.report.inputs import ReportInput
 from fobench.report.provenance import MARKS, MEANING
 from fobench.report.published import Figure, Published, tables
-from fobench.report.reproduce import Match, matches
+from fobench.report.reproduce import Beside, Match
 from fobench.report.stats import mean_interval
 from fobench.report.tables import MISSING
 from fobench.report.wording import listing
@@ -33,7 +33,8 @@ POINTS = ("error", "accuracy")
 
 def reproduction(report: ReportInput) -> list[Block]:
     """Return one table per published table that a cell belongs to, and the findings that need no run."""
-    found = [(table, matches(report, table)) for table in tables()]
+    suite = Beside(report)
+    found = [(table, suite.matches(table)) for table in tables()]
     beside = [(table, own) for table, own in found if own]
     return [
         Heading("Reproduction"),
@@ -53,6 +54,7 @@ def _introduction(report: ReportInput, found: list[Match]) -> list[Block]:
     return [
         Prose(
             f"Published figures that a cell of this suite belongs to, by learner, hidden layers and data set: {words}. "
+            "Step sizes and batch are not compared: they are the suite's own. "
             "Reproduced means that the 95 % interval of the mean over blocks (of one block: the value) meets the published "
             "value within its printed spread, or half of its last digit; not comparable, that epochs, samples, data or "
             "machine are not the published ones; cannot be reproduced as published, that the publication leaves out what "
