@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -93,6 +94,20 @@ def test_every_file_is_in_the_index_and_every_place_is_taken_once() -> None:
     for found in tables():
         places = [(figure.row, figure.group, figure.column) for figure in found.figures]
         assert len(places) == len(set(places)), found.name
+
+
+def test_an_installed_package_has_the_figures_inside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A wheel puts them where the reader looks first; a checkout has them beside the package."""
+    root = Path(__file__).parents[2]
+    project = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["force-include"] == {"results/published": "fobench/published"}
+    package = tmp_path / "site-packages" / "fobench"
+    package.mkdir(parents=True)
+    monkeypatch.setattr(published, "files", lambda name: package.parent / name)
+    assert published.home() == package.parent / "results" / "published"
+    (package / "published").mkdir()
+    assert published.home() == package / "published"
 
 
 def test_how_many_figures_each_table_has() -> None:
