@@ -27,6 +27,7 @@ ANYTHING_BUT_TORCH = {
     "report",
     "testing",
     "datasets",
+    "scaffold",
     "cli",
 }
 
@@ -46,6 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "harness": {"contracts", "plugins", "store", "networks"},
     "report": {"contracts", "store", "plugins", "costs", "networks"},
     "testing": {"contracts", "plugins", "networks", "costs"},
+    "scaffold": {"contracts", "plugins"},
     "pytest_plugin": {"contracts", "plugins", "tracers"},
     "cli": ANYTHING_BUT_TORCH | {"__init__"},
 }
@@ -53,7 +55,19 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 TORCH = {"learners", "datasets", "tracers", "testing"}
 """Rooms that may import torch; in the harness only the files of the child process."""
-CHILD = {"worker", "trace", "measure", "windows", "scores", "states", "lives", "data", "instruments", "exits"}
+CHILD = {
+    "worker",
+    "trace",
+    "measure",
+    "windows",
+    "scores",
+    "states",
+    "lives",
+    "data",
+    "instruments",
+    "exits",
+    "stepper",
+}
 
 MAY_EXIT = {"harness/worker.py", "harness/lock.py"}
 """The child process ends with its job's exit code, or because its parent is gone."""

@@ -13,7 +13,8 @@ from fobench.report.render import html, markdown, sheets, typst
 from fobench.report.wording import budget
 
 ORDER = ("summary", "energy", "sampled", "memory", "macs", "time", "error", "comparison", "net", "units")
-"""Sections that stand first; those of other packages follow by name, `machine` ends the report."""
+LAST = ("machine", "newcomer")
+"""Sections that stand first and last; those of other packages follow by name between them."""
 
 RENDERERS: dict[str, Callable[[Document, Path], Path]] = {
     "md": markdown.write,
@@ -55,6 +56,4 @@ def document(report: ReportInput, options: Mapping[str, object] = MappingProxyTy
 def section_names() -> list[str]:
     """Return the installed sections in the order of the report."""
     places = {name: place for place, name in enumerate(ORDER)}
-    return sorted(
-        plugins.installed("sections"), key=lambda name: (name == "machine", places.get(name, len(ORDER)), name)
-    )
+    return sorted(plugins.installed("sections"), key=lambda name: (name in LAST, places.get(name, len(ORDER)), name))
