@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 ACCOUNTINGS = ("published", "complete")
 
+Network = Annotated[
+    str, typer.Argument(help="A named network, hidden widths (2000x4), or a network file (.yaml).", show_default=False)
+]
 Format = Annotated[str, typer.Option("--format", help="How a value is stored: int8, int16, float32.")]
 Optimizer = Annotated[str, typer.Option("--optimizer", help="State per weight: none, momentum, adam.")]
 Set = Annotated[
@@ -41,7 +44,7 @@ Folder = Annotated[
 
 
 def verb(
-    network: Annotated[str, typer.Argument(help="A named network, or a network file (.yaml).", show_default=False)],
+    network: Network,
     learner: Annotated[str, typer.Option("--learner", "-l", help="The learning rule.", show_default=False)],
     accounting: Annotated[
         str | None, typer.Option("--accounting", help="published or complete [default: both].", show_default=False)

@@ -25,6 +25,7 @@ VERBS = (
     "regress",
     "cost",
     "fit",
+    "published",
     "new",
 )
 """Each verb is a file of this room with a function (or, for `data`, a Typer group) called `verb`."""

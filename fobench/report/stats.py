@@ -173,3 +173,11 @@ def _student(values: list[float]) -> tuple[float, float]:
     n = len(values)
     quantile = float(student.ppf((1 + CONFIDENCE) / 2, n - 1))
     return fmean(values), quantile * stdev(values) / math.sqrt(n)
+
+
+def mean_interval(estimate: Estimate) -> tuple[float, float] | None:
+    """Return the limits of the mean over blocks; None for fewer than two."""
+    if len(estimate.values) < 2:
+        return None
+    centre, half = _student(list(estimate.values.values()))
+    return centre - half, centre + half
