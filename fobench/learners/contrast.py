@@ -46,6 +46,7 @@ class Rows:
     amplitude: float | str  # of a label; `max`: the sample's largest value
     blurs: int
     generator: torch.Generator
+    patterns: Tensor | None = None  # one per class, C x shape, added to the sample; None: the first C values are the label's
 
     @property
     def labelled(self) -> bool:
@@ -53,7 +54,9 @@ class Rows:
         return self.task.kind == "classification"
 
     def overlay(self, x: Tensor, labels: Tensor) -> Tensor:
-        """Repeat the batch once per N `labels` and write each row's label into its first C values."""
+        """Repeat the batch once per N `labels` and give each row its label: in its first C values, or as a pattern."""
+        if self.patterns is not None:
+            return self.added(x, self.patterns[labels])
         x, copies = x.flatten(1), len(labels) // len(x)
         rows = x.repeat(copies, 1)
         value = x.amax(1, keepdim=True).repeat(copies, 1) if self.amplitude == "max" else float(self.amplitude)
@@ -61,10 +64,20 @@ class Rows:
         return self.shaped(rows.scatter_(1, labels[:, None], value))
 
     def neutral(self, x: Tensor) -> Tensor:
-        """Return a copy of the batch with 1/C in place of every label value."""
+        """Return a copy of the batch with 1/C in place of every label value, or with the mean pattern."""
+        if self.patterns is not None:
+            return self.added(x, self.patterns.mean(0).repeat(len(x), *[1] * (self.patterns.dim() - 1)))
         rows = x.flatten(1).clone()
         rows[:, : self.task.classes] = 1 / self.task.classes
         return self.shaped(rows)
+
+    def added(self, x: Tensor, rows: Tensor) -> Tensor:
+        """Return `rows`, patterns as many times as there are samples, in place times the amplitude plus the samples."""
+        x = self.shaped(x)
+        parts = rows.view(-1, *x.shape)
+        top = x.flatten(1).amax(1)
+        parts.mul_(per_row(top, x) if self.amplitude == "max" else float(self.amplitude)).add_(x)
+        return rows
 
     def wrong_labels(self, y: Tensor) -> Tensor:
         """Draw a label other than the true one, uniformly."""
@@ -113,6 +126,21 @@ def blurred_bits(shape: tuple[int, ...], blurs: int, generator: torch.Generator,
             m = (m.narrow(axis, 0, size) + m.narrow(axis, 1, size)).mul_(0.5)
     mask = m > 0.5
     return mask[:, None] if len(shape) == 4 else mask.view(shape)
+
+
+def waves(task: Task, generator: torch.Generator, device: Any) -> Tensor:
+    """Draw a plane wave per class over the whole input, C x shape, of unit mean square: one direction each, channels out of step.
+    """
+    C = task.classes
+    shape = task.input_shape if len(task.input_shape) == 3 else (1, 1, task.inputs)
+    turn, phase = (torch.empty(size, device=device).uniform_(generator=generator) for size in (1, (C, shape[0], 1, 1)))
+    angle = torch.pi * (torch.arange(C, device=device) + turn)[:, None, None, None] / C
+    rows, columns = (torch.arange(side, device=device) for side in shape[1:])
+    path = angle.cos() * columns + angle.sin() * rows[:, None]
+    return (2 * torch.pi * (path / PERIOD + phase)).cos().mul_(2**0.5).view(C, *task.input_shape)
+
+
+PERIOD = 4.0
 
 
 def goodness(Z: Tensor) -> Tensor:

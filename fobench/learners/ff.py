@@ -65,6 +65,7 @@ class FF:
     inference: str = checks.choice("multi-pass", ("multi-pass", "one-pass"))
     score_layers: str = checks.choice("all", ("all", "from-second"))
     goodness_of: str = checks.choice("sum", ("sum", "mean"))  # mean: s = mean_j z_j^2 - 1, for maps
+    label: str = checks.choice("first-values", ("first-values", "pattern"))
     label_amplitude: float | str = contrast.amplitude()  # max: of the sample (CHB-MIT)
     peer: float = checks.between(0.03, 0, 1e3)  # weight of the peer term
     peer_rate: float = checks.between(0.1, 0, 1)  # r <- (1 - rate) r + rate mean
@@ -85,6 +86,8 @@ class FF:
         nodes = build(layers, RELU, self.weight_init, self.bias, generator, device)
         self.path = NormalisedPass(nodes, rms_)
         self.rows = contrast.Rows(task, self.label_amplitude, self.blurs, generator)
+        if self.label == "pattern" and self.rows.labelled:
+            self.rows.patterns = contrast.waves(task, generator, device)
         shapes = [node.layer.output_shape for node in self.path.layers]
         self.first = 1 if self.score_layers == "from-second" and len(shapes) > 1 else 0
         self.r = [torch.full(shape, 0.5, device=device) for shape in shapes] if self.peer else []
