@@ -1,9 +1,9 @@
 """Positive and negative rows for Forward-Forward, and the norms that keep a layer from reading the goodness below it.
 
-Labelled data: the label stands in the first C values of the flattened sample, the true one in a positive row, a wrong one in a
-negative row. Data without labels: a negative row is a hybrid of two samples, `x o m + x' o (1 - m)`, where the mask m is one in
-large regions: random bits, blurred again and again by [1/4, 1/2, 1/4] along rows and columns, then cut at 1/2 (Hinton, arXiv
-2212.13345, section 3).
+Labelled data: the label stands in the first C values of the flattened sample, or it is a wave over the whole sample, added to it;
+the true one in a positive row, a wrong one in a negative row. Data without labels: a negative row is a hybrid of two samples,
+`x o m + x' o (1 - m)`, where the mask m is one in large regions: random bits, blurred again and again by [1/4, 1/2, 1/4] along
+rows and columns, then cut at 1/2 (Hinton, arXiv 2212.13345, section 3).
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Rows:
     amplitude: float | str  # of a label; `max`: the sample's largest value
     blurs: int
     generator: torch.Generator
-    patterns: Tensor | None = None  # one per class, C x shape, added to the sample; None: the first C values are the label's
+    patterns: Tensor | None = None  # C x shape, one per class; None: the label is in the first C values
 
     @property
     def labelled(self) -> bool:
@@ -66,17 +66,16 @@ class Rows:
     def neutral(self, x: Tensor) -> Tensor:
         """Return a copy of the batch with 1/C in place of every label value, or with the mean pattern."""
         if self.patterns is not None:
-            return self.added(x, self.patterns.mean(0).repeat(len(x), *[1] * (self.patterns.dim() - 1)))
+            return self.added(x, self.patterns.mean(0).repeat(len(x), *[1] * len(self.task.input_shape)))
         rows = x.flatten(1).clone()
         rows[:, : self.task.classes] = 1 / self.task.classes
         return self.shaped(rows)
 
     def added(self, x: Tensor, rows: Tensor) -> Tensor:
-        """Return `rows`, patterns as many times as there are samples, in place times the amplitude plus the samples."""
+        """Add each sample to `amplitude` times its patterns, as many per sample as `rows` holds, in place."""
         x = self.shaped(x)
-        parts = rows.view(-1, *x.shape)
-        top = x.flatten(1).amax(1)
-        parts.mul_(per_row(top, x) if self.amplitude == "max" else float(self.amplitude)).add_(x)
+        value = per_row(x.flatten(1).amax(1), x) if self.amplitude == "max" else float(self.amplitude)
+        rows.view(-1, *x.shape).mul_(value).add_(x)
         return rows
 
     def wrong_labels(self, y: Tensor) -> Tensor:
@@ -128,19 +127,21 @@ def blurred_bits(shape: tuple[int, ...], blurs: int, generator: torch.Generator,
     return mask[:, None] if len(shape) == 4 else mask.view(shape)
 
 
-def waves(task: Task, generator: torch.Generator, device: Any) -> Tensor:
-    """Draw a plane wave per class over the whole input, C x shape, of unit mean square: one direction each, channels out of step.
+def waves(task: Task, wavelength: float, generator: torch.Generator, device: Any) -> Tensor:
+    """Draw a plane wave per class over the whole input, C x shape, of mean square 1, its channels out of step.
+
+    Directions are half a turn / C apart, the first one is drawn. A vector has no directions: its waves are `wavelength` long
+    at the shortest, and 1/C of that frequency apart.
     """
-    C = task.classes
-    shape = task.input_shape if len(task.input_shape) == 3 else (1, 1, task.inputs)
-    turn, phase = (torch.empty(size, device=device).uniform_(generator=generator) for size in (1, (C, shape[0], 1, 1)))
-    angle = torch.pi * (torch.arange(C, device=device) + turn)[:, None, None, None] / C
-    rows, columns = (torch.arange(side, device=device) for side in shape[1:])
-    path = angle.cos() * columns + angle.sin() * rows[:, None]
-    return (2 * torch.pi * (path / PERIOD + phase)).cos().mul_(2**0.5).view(C, *task.input_shape)
-
-
-PERIOD = 4.0
+    is_map = len(task.input_shape) == 3
+    channels, *sides = task.input_shape if is_map else (1, 1, task.inputs)
+    turn = torch.empty((), device=device).uniform_(generator=generator)
+    phase = torch.empty(task.classes, channels, 1, 1, device=device).uniform_(generator=generator)
+    share = ((torch.arange(task.classes, device=device) + turn) / task.classes).view(-1, 1, 1, 1)
+    rows, columns = (torch.arange(side, device=device) for side in sides)
+    angle = torch.pi * share
+    path = angle.cos() * columns + angle.sin() * rows[:, None] if is_map else share * columns
+    return (2 * torch.pi * (path / wavelength + phase)).cos_().mul_(2**0.5).view(-1, *task.input_shape)
 
 
 def goodness(Z: Tensor) -> Tensor:
