@@ -24,6 +24,8 @@ from fobench.costs.setting import PLAIN, Setting
 from fobench.costs.walk import Pass, Writer
 
 INFERENCES = ("multi-pass", "one-pass")
+PATTERNS = "S"
+"""The fixed waves that are added as labels, C x n_0; seeded, a value is worked out where it is added."""
 
 
 def program(
@@ -33,9 +35,12 @@ def program(
     inference: str = "multi-pass",
     score_layers: str = "all",
     peer: float = 0.03,
+    label: str = "first-values",
 ) -> Program:
     """Return the program of Forward-Forward with label in the input, or hybrid negatives for a reconstruction."""
     writer = ff_writer(network, task, setting, inference)
+    if label == "pattern" and task.classes:
+        writer.keep(PATTERNS, BufferRole.FEEDBACK, 1 if setting.seeded else task.classes * task.inputs)
     scored = writer.graph.weighted[int(score_layers == "from-second" and len(writer.graph.weighted) > 1) :]
     if inference == "one-pass":
         _head_step(writer, scored)
@@ -109,9 +114,9 @@ def layer_steps(writer: Writer, peer: float) -> None:
 
 
 def _overlay(writer: Writer, phase: Draft) -> str:
-    """Write positive and negative rows: the label over the first C values, or for a reconstruction a mix of two samples."""
+    """Write positive and negative rows: the label written or added, or for a reconstruction a mix of two samples."""
     rows = phase.value("Z0", BufferRole.ACTIVATION, writer.task.inputs)
-    reads: tuple[str, ...] = (INPUT, *(("y",) if "y" in phase.buffers else ()))
+    reads: tuple[str, ...] = (INPUT, *(("y",) if "y" in phase.buffers else ()), *_patterns(writer))
     if writer.task.kind != "classification" and phase is writer.train:
         mask = phase.value("hybrid", BufferRole.MASK, writer.task.inputs, Kind.FLAG)
         phase.each("hybrid mask drawn", (), mask, in_place=False)
@@ -121,6 +126,11 @@ def _overlay(writer: Writer, phase: Draft) -> str:
     )
     phase.each(f"{rows} = {text}", reads, rows)
     return rows
+
+
+def _patterns(writer: Writer) -> tuple[str, ...]:
+    """Return the patterns that are added to a sample, if there are any."""
+    return (PATTERNS,) if PATTERNS in writer.persistent else ()
 
 
 def multi_pass(writer: Writer, scored: tuple[Node, ...], reach: Mapping[str, float] | None = None) -> None:
@@ -145,7 +155,7 @@ def neutral(
 ) -> Iterator[tuple[Node, str]]:
     """Pass the sample with a neutral label up, and yield each node with weights and its map, normalised or as it is."""
     first = phase.value("Z0^n", BufferRole.ACTIVATION, writer.task.inputs)
-    phase.each("Z0^n = x with 1/C", (INPUT,), first)
+    phase.each("Z0^n = x with 1/C", (INPUT, *_patterns(writer)), first)
     normalised = Normalised(Pass(phase, "^n", role, first=first))
     for node in writer.graph.nodes:
         phase.repeats = reach[node.name] if reach else 1
