@@ -8,10 +8,12 @@ from torch.nn import functional
 
 from fobench import networks
 from fobench.contracts import FobenchError, Phase, Task, is_trained
+from fobench.costs import program_of
 from fobench.costs.rules import ff as costs
 from fobench.learners import contrast, normalised
 from fobench.learners.ff import FF
 from fobench.learners.ff_mpezeshki import FFMpezeshki
+from fobench.learners.lightff import LightFF
 from fobench.networks import add, conv, dense, depthwise, flatten, local, pool
 from fobench.tracers.macs import MACs
 from fobench.tracers.memory import LiveTensors
@@ -181,7 +183,7 @@ def test_the_batch_is_not_written(net, rule):
 
 # --- labels as patterns -------------------------------------------------------------------------------------------------
 
-PATTERN = {"label": "pattern", "label_amplitude": 0.4, "wavelength": 5.0}
+PATTERN = {"label_as": "pattern", "label_amplitude": 0.4, "wavelength": 5.0}
 
 
 def test_patterns_are_plane_waves_in_directions_of_their_own():
@@ -246,12 +248,19 @@ def test_scores_and_the_neutral_sample_with_patterns(amplitude):
 @pytest.mark.parametrize("inference", ["multi-pass", "one-pass"])
 def test_patterns_cost_no_product(net, inference):
     learner = ready(FF(NETS[net], inference=inference, **PATTERN))
-    program = costs.program(NETS[net], MAPS, inference=inference, label="pattern")
+    program = costs.program(NETS[net], MAPS, inference=inference, label_as="pattern")
     x, y = batch(4)
     kept = x.clone()
     assert macs(learner, x, y) == sum(program.macs(Phase.TRAIN).values())
     assert macs(learner, x, y, "infer") == sum(program.macs(Phase.INFER).values())
     assert program.persistent["S"].elements == learner.state()["S"].numel() and torch.equal(x, kept)
+
+
+def test_lightff_keeps_the_patterns_of_its_trunk():
+    learner = ready(LightFF(NETS["residual"], trunk=PATTERN))
+    program = program_of("lightff", learner, MAPS)
+    assert program.persistent["S"].elements == learner.state()["S"].numel() == 3 * MAPS.inputs
+    assert "S" not in program_of("lightff", LightFF(NETS["residual"]), MAPS).persistent
 
 
 # --- without labels -----------------------------------------------------------------------------------------------------
@@ -422,8 +431,8 @@ def test_labels_are_scored_in_parts_that_keep_maps_small(monkeypatch):
 def test_refusals(rule):
     assert rule([5]).refuses(Task("reconstruction", (4,))) is None
     assert "first 3 input values" in rule([5]).refuses(Task("classification", (2,), 3))
-    assert FF([5], label="pattern").refuses(Task("classification", (2,), 3)) is None
-    assert "unknown label" in FF([5], label="patern").refuses(MAPS)
+    assert FF([5], label_as="pattern").refuses(Task("classification", (2,), 3)) is None
+    assert "unknown label_as" in FF([5], label_as="patern").refuses(MAPS)
     assert "has none" in rule([{"kind": "flatten"}]).refuses(MAPS)
     assert "expected a number or max" in rule([5], label_amplitude="most").refuses(MAPS)
     assert "blurs" in rule([5], blurs=0).refuses(MAPS)
@@ -440,7 +449,7 @@ def stripes(samples, seed):
     return x, y
 
 
-LABELS = {"first-values": {"label_amplitude": 10.0}, "pattern": {"label": "pattern"}}
+LABELS = {"first-values": {"label_amplitude": 10.0}, "pattern": {"label_as": "pattern"}}
 
 
 @pytest.mark.parametrize("label", LABELS)

@@ -35,12 +35,10 @@ def program(
     inference: str = "multi-pass",
     score_layers: str = "all",
     peer: float = 0.03,
-    label: str = "first-values",
+    label_as: str = "first-values",
 ) -> Program:
     """Return the program of Forward-Forward with label in the input, or hybrid negatives for a reconstruction."""
-    writer = ff_writer(network, task, setting, inference)
-    if label == "pattern" and task.classes:
-        writer.keep(PATTERNS, BufferRole.FEEDBACK, 1 if setting.seeded else task.classes * task.inputs)
+    writer = ff_writer(network, task, setting, inference, label_as)
     scored = writer.graph.weighted[int(score_layers == "from-second" and len(writer.graph.weighted) > 1) :]
     if inference == "one-pass":
         _head_step(writer, scored)
@@ -57,8 +55,8 @@ def mpezeshki(network: Any, task: Task, setting: Setting = PLAIN) -> Program:
     return replace(program(network, task, setting, peer=0), rule="ff-mpezeshki")
 
 
-def ff_writer(network: Any, task: Task, setting: Setting, inference: str) -> Writer:
-    """Return a writer without output layer, all of whose nodes learn."""
+def ff_writer(network: Any, task: Task, setting: Setting, inference: str, label_as: str = "first-values") -> Writer:
+    """Return a writer without output layer, all of whose nodes learn; it keeps the patterns, if labels are patterns."""
     if inference not in INFERENCES:
         raise CostError(f"inference is {inference!r}; expected one of {', '.join(INFERENCES)}")
     if inference == "one-pass" and task.kind != "classification":
@@ -66,6 +64,8 @@ def ff_writer(network: Any, task: Task, setting: Setting, inference: str) -> Wri
     writer = Writer(network, task, setting, output=False)
     for node in writer.graph.weighted:
         writer.trains(node)
+    if label_as == "pattern" and task.classes:
+        writer.keep(PATTERNS, BufferRole.FEEDBACK, 1 if setting.seeded else task.classes * task.inputs)
     return writer
 
 
