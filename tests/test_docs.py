@@ -69,7 +69,7 @@ def test_every_learner_has_a_page_of_its_own_with_all_its_hyperparameters(monkey
         text = page(name, *point.value.split(":"))
         assert text.startswith(f"# {name}\n")
         assert "**Departures**" in text, name
-        assert "()`" not in text, f"{name}: a default that the page cannot tell"
+        assert "()` |" not in text, f"{name}: a default that the page cannot tell"
         own = [field.name for field in dataclasses.fields(point.load())] if "Those of" not in text else []
         assert [field for field in own if f"| `{field}` |" not in text] == [], name
 
