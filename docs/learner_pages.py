@@ -62,7 +62,7 @@ def _default(value: ast.expr | None) -> str:
         return _default(value.args[0])
     if isinstance(value, ast.Call):
         default = [word.value for word in value.keywords if word.arg == "default"]
-        return _default(default[0]) if default else f"`{ast.unparse(value)}`"
+        return _default(default[0]) if default else "`{}`"
     if isinstance(value, ast.Constant) and isinstance(value.value, str):
         return f"`{value.value}`"
     return _cell(f"`{ast.unparse(value)}`")
