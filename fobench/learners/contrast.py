@@ -18,14 +18,14 @@ from fobench.contracts import Task
 from fobench.learners import checks
 
 
-def amplitude() -> Any:
+def amplitude(default: float) -> Any:
     """Return a dataclass field for the value of a label: a number, or `max`, the largest value of the sample."""
 
     def check(name: str, value: Any) -> None:
         if value != "max" and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise checks.LearnerError(f"{name} is {value!r}; expected a number or max, the largest value of the sample")
 
-    return field(default=1.0, metadata={"check": check})
+    return field(default=default, metadata={"check": check})
 
 
 def fits(learner: Any, task: Task) -> None:

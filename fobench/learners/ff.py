@@ -65,7 +65,7 @@ class FF:
     inference: str = checks.choice("multi-pass", ("multi-pass", "one-pass"))
     score_layers: str = checks.choice("all", ("all", "from-second"))
     goodness_of: str = checks.choice("sum", ("sum", "mean"))  # mean: s = mean_j z_j^2 - 1, for maps
-    label_amplitude: float | str = contrast.amplitude()  # max: of the sample (CHB-MIT)
+    label_amplitude: float | str = contrast.amplitude(1.0)  # max: of the sample (CHB-MIT)
     peer: float = checks.between(0.03, 0, 1e3)  # weight of the peer term
     peer_rate: float = checks.between(0.1, 0, 1)  # r <- (1 - rate) r + rate mean
     blurs: int = checks.choice(6, range(1, 65))  # of a hybrid's mask
