@@ -202,3 +202,23 @@ def test_the_suite_of_a_table_has_its_cells(found: published.Published) -> None:
         if figure.epochs != 1000:  # of the full batch: the suite has 100 of small ones
             told = [text for head in cells for text in departures(figure, head)]
             assert all(text.endswith("not stated") for text in told), place
+
+
+def test_the_figure_over_depth_at_one_four_and_six_layers() -> None:
+    """The suite's comment has 1, 4 and 6 layers of five data sets side by side, of PEPITA 1, 2 and 3."""
+    for row, depths in {
+        "DRTP": (1, 4, 6),
+        "FF": (1, 4, 6),
+        "BP": (1, 4, 6),
+        "Bio-FO": (1, 4, 6),
+        "PEPITA": (1, 2, 3),
+    }.items():
+        groups = ("MNIST", "CIFAR-10", "CIFAR-100", "CHB-MIT", "MIT-BIH")
+        columns = [f"{depth} layer{'s' * (depth > 1)}" for depth in depths]
+        found = [
+            f
+            for group in groups
+            for column in columns
+            for f in figures("biofo-depth", row=row, group=group, column=column)
+        ]
+        assert [figure.value for figure in found] == [float(word) for word in commented("biofo-depth", row)], row

@@ -147,6 +147,16 @@ def test_recorded_results_at_the_published_budget() -> None:
     assert drtp[4].text == "-0.02 points"
 
 
+def test_three_seeds_have_an_interval() -> None:
+    """97.92, 97.83, 97.89 %: mean 97.88, deviation 0.0458, half = 4.30265 x 0.0458 / sqrt(3) = 0.1138."""
+    rows = rows_of(read(BASELINES / "pepita-mnist"))
+    _, printed, own, interval, difference, word = rows["PEPITA, fully connected, MNIST", "PEPITA"]
+    assert [cell.text for cell in (printed, own, difference) if isinstance(cell, Value)] == [
+        *("98.01 ± 0.09 %", "97.88", "-0.13 points"),
+    ]
+    assert (interval, word) == ("97.77 to 97.99", REPRODUCED)
+
+
 def test_a_greedy_cell_has_every_smaller_depth() -> None:
     """The mean over seeds of the last score of each stage, read off the files without the program."""
     last: dict[int, list[float]] = {0: [], 1: [], 2: []}

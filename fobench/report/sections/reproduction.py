@@ -13,7 +13,7 @@ from fobench.report.inputs import ReportInput
 from fobench.report.provenance import MARKS, MEANING
 from fobench.report.published import Figure, Published, tables
 from fobench.report.reproduce import Beside, Match
-from fobench.report.stats import mean_interval
+from fobench.report.stats import Estimate, mean_interval
 from fobench.report.tables import MISSING
 from fobench.report.wording import listing
 
@@ -103,16 +103,21 @@ def _row(match: Match, reasons: Sequence[str]) -> tuple[Cell, ...]:
         match.label,
         match.dataset,
         Value(f"{figure.printed}{unit}", number=figure.value),
-        Value(numbers.significant(match.own.mean, 4), MARKS[match.own.provenance], number=match.own.mean),
+        _own(match.own),
         _interval(match),
         _difference(figure, match.difference),
         f"{verdict.word}{number}",
     )
 
 
+def _own(own: Estimate) -> Value:
+    text = numbers.exact(own.mean) if own.exact else numbers.significant(own.mean, 4)
+    return Value(text, MARKS[own.provenance], number=own.mean)
+
+
 def _interval(match: Match) -> str:
     limits = mean_interval(match.own)
-    return " to ".join(numbers.significant(limit, 3) for limit in limits) if limits else MISSING
+    return " to ".join(numbers.significant(limit, 4) for limit in limits) if limits else MISSING
 
 
 def _difference(figure: Figure, difference: float) -> Value:
