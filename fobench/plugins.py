@@ -132,15 +132,30 @@ def source_hash(target: str, group: str, base: Path = Path()) -> str:
 
     Nothing is imported: the imports are read off the syntax trees, so that the parent process stays free of torch.
     """
-    where, _ = locate(target, group, base)
-    start = Path(where) if where.endswith(".py") else file_of(where)
-    if start is None:
-        raise PluginError(f"the module {where!r} of {target!r} cannot be found; is its package installed?")
+    start, where = _file(target, group, base)
     packages = {"fobench", where.partition(".")[0]}
     digest = hashlib.sha256()
     for piece in sorted(path.name.encode() + b"\0" + path.read_bytes() for path in _closure(start, where, packages)):
         digest.update(piece)
     return digest.hexdigest()[:16]
+
+
+def docstring(target: str, group: str, base: Path = Path()) -> str:
+    """Return the docstring of a plug-in's file, empty if it has none; nothing is imported."""
+    path, _ = _file(target, group, base)
+    try:
+        return ast.get_docstring(ast.parse(path.read_bytes())) or ""
+    except (SyntaxError, ValueError) as error:
+        raise PluginError(f"{path} is not valid Python: {error}") from error
+
+
+def _file(target: str, group: str, base: Path) -> tuple[Path, str]:
+    """Return a plug-in's file and the module (or file) that it is known by."""
+    where, _ = locate(target, group, base)
+    path = Path(where) if where.endswith(".py") else file_of(where)
+    if path is None:
+        raise PluginError(f"the module {where!r} of {target!r} cannot be found; is its package installed?")
+    return path, where
 
 
 def _closure(start: Path, module: str, packages: set[str]) -> set[Path]:

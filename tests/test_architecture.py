@@ -67,6 +67,7 @@ CHILD = {
     "instruments",
     "exits",
     "stepper",
+    "diagnostics",
 }
 
 MAY_EXIT = {"harness/worker.py", "harness/lock.py"}

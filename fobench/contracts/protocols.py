@@ -112,6 +112,14 @@ class Selective(Protocol):
         """Say in one sentence why this learner cannot be set up for `task`, or None if it can; no tensor work."""
 
 
+@runtime_checkable
+class Graded(Protocol):
+    """A learner whose layers grade a sample under a label by a goodness, each against a threshold."""
+
+    def layer_goodness(self, x: Tensor, labels: Tensor) -> list[tuple[Tensor, float]]:
+        """Return goodness (N) and threshold of each layer, none without labels; nothing is learned and nothing drawn."""
+
+
 @dataclass(frozen=True)
 class Split:
     """`x` N x input_shape in memory; `y` N class numbers (int64).
@@ -210,3 +218,22 @@ class Tracer(Protocol):
 
     def readings(self) -> list[Reading]:
         """Return what was observed since the last call, for one step or one prediction; may raise TracerError."""
+
+
+@runtime_checkable
+class StateTracer(Protocol):
+    """Reads what a learner has become, in the measuring process between windows; it intercepts no operation.
+
+    It looks before the first step and after the last one, and, if `throughout`, wherever a score is taken.
+    """
+
+    throughout: bool
+
+    def unavailable(self) -> str | None:
+        """None if it can observe here, else one sentence with the remedy."""
+
+    def observe(self, learner: Learner, split: Split) -> list[Reading]:
+        """Read `state()`, or predictions of test samples; draws no random number and changes nothing.
+
+        Raises TracerError for a learner that it has nothing to say about: it is then absent, with this reason.
+        """

@@ -69,9 +69,9 @@ class Header:
     """First line of a result file: what ran, on what data, with which instruments.
 
     `sources` are the hashes of the learner's and the dataset's code, `versions` of the packages, `samples` the sizes of
-    the splits in use. `instruments` has an entry for every meter or tracer asked for: `{"channels": [...],
-    "update_period_s": ..., "notes": [...]}`, or `{"absent": reason}`. `notes` are sentences about the whole file: whether
-    the warm-up became stable, which guards cannot see here.
+    the splits in use, `classes` how many a classification has. `instruments` has an entry for every meter or tracer asked
+    for: `{"channels": [...], "update_period_s": ..., "notes": [...]}`, or `{"absent": reason}`. `notes` are sentences about
+    the whole file: whether the warm-up became stable, which guards cannot see here.
     """
 
     part: Part
@@ -86,6 +86,7 @@ class Header:
     versions: Mapping[str, str] = field(default_factory=dict)
     instruments: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)
     samples: Mapping[str, int] = field(default_factory=dict)
+    classes: int | None = None
     started_utc: str = ""
     notes: tuple[str, ...] = ()
 

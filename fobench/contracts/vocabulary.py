@@ -69,6 +69,9 @@ UNITS: Mapping[str, str] = {
     "fault": "1",
     "temperature": "degC",
     "budget": "sample",
+    "angle": "deg",
+    "weight": "1",
+    "goodness": "1",
 }
 """Every quantity, bound to its one unit.
 
@@ -76,7 +79,8 @@ UNITS: Mapping[str, str] = {
 `uncovered` counts calls of an operation that a counter has no formula for; `foreign_cpu` is the share of the host's CPU
 time that was used outside the worker's process tree; `fault` is 1 for a meter that failed in a window, with the reason in
 `invalid`, so that no sum over windows can miss it in silence; `budget` is how many samples a stage of the whole training
-has, where only some of them were measured.
+has, where only some of them were measured; `angle` lies between a feedback matrix and the weights that it stands for;
+`weight` is a statistic of one layer's weights and `goodness` a quartile over samples or a threshold, as the channel says.
 """
 
 

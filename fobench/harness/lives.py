@@ -75,6 +75,7 @@ class Workshop:
             versions=versions(),
             instruments=instruments,
             samples={"train": len(splits.train.x), "test": len(splits.test.x)},
+            classes=self.task.classes or None,
             started_utc=datetime.now(UTC).isoformat(timespec="seconds"),
             notes=tuple(notes),
         )

@@ -16,8 +16,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from fobench.contracts import Calibrated, FobenchError, Learner, Phase, Plan
+from fobench.contracts import Calibrated, Context, FobenchError, Learner, Phase, Plan
 from fobench.harness import data, profile, scores
+from fobench.harness.diagnostics import Diagnostics
 from fobench.harness.exits import exits
 from fobench.harness.guards import open_guards
 from fobench.harness.instruments import open_meters, slowest_period_s
@@ -47,11 +48,12 @@ def measure(job: Job, writer: Writer) -> None:
         warmed = workshop.build()
         times = _warm_up(workshop, warmed, synchronise)
         notes += [_told(times), *_left_out(warmed, plan), *profile.notes()]
-        writer.header(workshop.header(warmed, instruments, notes))
+        diagnostics, described = Diagnostics.open(workshop, warmed)
+        writer.header(workshop.header(warmed, {**instruments, **described}, notes))
         del warmed
         wished_s = max(plan.window_s, PERIODS_PER_WINDOW * slowest_period_s(instruments))
         windows = Windows(meters, writer, synchronise, wished_s, guards, plan.retries)
-        _Life(workshop, windows, statistics.median(times[len(times) // 2 :])).lead()
+        _Life(workshop, windows, diagnostics, statistics.median(times[len(times) // 2 :])).lead()
     finally:
         for meter in meters.values():
             meter.close()
@@ -104,6 +106,7 @@ class _Life:
 
     workshop: Workshop
     windows: Windows
+    diagnostics: Diagnostics
     step_s: float
 
     def lead(self) -> None:
@@ -126,10 +129,12 @@ class _Life:
             if not isinstance(learner, Calibrated):
                 self._infer_all(learner)
             return
-        training.full(learner, lambda stage, epoch: self._score(learner, Phase.TRAIN, stage, epoch))
+        self._look(learner, Phase.TRAIN, 0, 0.0)
+        training.full(learner, partial(self._look_and_score, learner))
         self._calibrate(learner)
         self._infer_all(learner)
         self._score(learner, Phase.INFER)
+        self._look(learner, Phase.INFER)
 
     def _count_exits(self, learner: Learner) -> None:
         """Count what predictions cost on trained weights, where that depends on them."""
@@ -185,6 +190,14 @@ class _Life:
                 f"{len(test.x)} test samples do not fill one batch of {batch_size}; lower recipe.batch_size"
             )
         return (x for x, _ in data.in_order(test, batch_size))
+
+    def _look_and_score(self, learner: Learner, stage: int, epoch: float) -> None:
+        self._look(learner, Phase.TRAIN, stage, epoch)
+        self._score(learner, Phase.TRAIN, stage, epoch)
+
+    def _look(self, learner: Learner, phase: Phase, stage: int | None = None, epoch: float | None = None) -> None:
+        for context, readings in self.diagnostics.look(learner, Context(phase, "", stage, epoch)):
+            self.windows.writer.rows(context, readings)
 
     def _score(self, learner: Learner, phase: Phase, stage: int | None = None, epoch: float | None = None) -> None:
         test = self.workshop.splits.test

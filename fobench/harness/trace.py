@@ -12,7 +12,7 @@ from pathlib import Path
 from torch import Tensor
 
 from fobench import plugins
-from fobench.contracts import Calibrated, Context, Json, Phase, Reading, Tracer, TracerError
+from fobench.contracts import Calibrated, Context, Json, Phase, Reading, StateTracer, Tracer, TracerError
 from fobench.harness.exits import COUNTS
 from fobench.harness.job import Job
 from fobench.harness.lives import Workshop, enter_epoch, enter_stage, stages_of
@@ -27,6 +27,8 @@ def trace(job: Job, writer: Writer) -> None:
     rows: Rows = []
     instruments: dict[str, dict[str, Json]] = {}
     for name in job.cell.plan.tracers:
+        if isinstance(plugins.load(name, "tracers", Path(job.base))(), StateTracer):
+            continue  # it needs a life, which the measuring process leads
         found, reasons = _trace_with(name, workshop)
         channels = sorted({reading.channel for _, readings in found for reading in readings})
         instruments[name] = {"channels": channels, "notes": reasons} if found else {"absent": "; ".join(reasons)}

@@ -7,8 +7,9 @@
 Lillicrap, Cownden, Tweed and Akerman, Nature Communications 7 (2016), 13276; settings of Nokland, NeurIPS 2016
 (arXiv 1609.01596), as released.
 
-Properties: weight transport none; locality none (the signal needs all later feedback); update locking and frozen
-activity as in backpropagation.
+Properties: weight transport none; locality none (the signal needs all later feedback); update locking: layer l
+waits for the whole forward pass and for the signals of layers L..l+1; frozen activity: all H_l are kept until the signal
+is there.
 
 **Departures**
 

@@ -57,7 +57,7 @@ from fobench.learners.activations import LINEAR, RELU, error_
 from fobench.learners.contrast import goodness, per_row, rms_
 from fobench.learners.initialisation import WEIGHT_INITS
 from fobench.learners.layers import Node, WeightedNode, build, symbols, weighted, weights
-from fobench.learners.normalised import NormalisedPass, multi_pass
+from fobench.learners.normalised import NormalisedPass, layer_goodness, multi_pass
 
 
 @dataclass
@@ -184,6 +184,13 @@ class FF:
             return Prediction(multi_pass(self.path, self.rows, self.goodness, x, self.first))
         shares = (self.head(V, Z) for V, Z in zip(self.V, self.neutral_pass(x), strict=True))
         return Prediction(reduce(torch.add, shares))
+
+    @torch.no_grad()
+    def layer_goodness(self, x: Tensor, labels: Tensor) -> list[tuple[Tensor, float]]:
+        """Return each layer's goodness and its threshold, n_l, or 1 for the mean of squares."""
+        found = layer_goodness(self.path, self.rows, self.goodness, x, labels)
+        units = [node.layer.units if self.goodness_of == "sum" else 1 for node in self.path.layers]
+        return [(values, float(threshold)) for values, threshold in zip(found, units, strict=False)]
 
     def state(self) -> dict[str, Tensor]:
         """Return W1, b1, ..., the running means r1, ..., the head's V1, ..., numbered by the layer they read, and patterns S."""

@@ -36,7 +36,7 @@ from fobench.learners.activations import RELU
 from fobench.learners.contrast import goodness, length_, per_row
 from fobench.learners.initialisation import WEIGHT_INITS
 from fobench.learners.layers import WeightedNode, build, symbols, weights
-from fobench.learners.normalised import NormalisedPass, multi_pass
+from fobench.learners.normalised import NormalisedPass, layer_goodness, multi_pass
 
 
 @dataclass
@@ -92,6 +92,11 @@ class FFMpezeshki:
     def predict(self, x: Tensor) -> Prediction:
         """Score one batch by goodness under every label, or without labels by minus the goodness."""
         return Prediction(multi_pass(self.path, self.rows, self.goodness, x))
+
+    @torch.no_grad()
+    def layer_goodness(self, x: Tensor, labels: Tensor) -> list[tuple[Tensor, float]]:
+        """Return each layer's goodness and the threshold theta."""
+        return [(values, self.theta) for values in layer_goodness(self.path, self.rows, self.goodness, x, labels)]
 
     def state(self) -> dict[str, Tensor]:
         """Return W1, b1, ..."""

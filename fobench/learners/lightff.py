@@ -158,6 +158,10 @@ class LightFF:
         """Score one batch, each sample as deep as it needs."""
         return joined([answer(exits, self.rule, len(self.layers)) for exits in self.parts(x)])
 
+    def layer_goodness(self, x: Tensor, labels: Tensor) -> list[tuple[Tensor, float]]:
+        """Return goodness and threshold of each layer, as its flavour of Forward-Forward has them."""
+        return self.ff.layer_goodness(x, labels)
+
     def depth_macs(self) -> list[int]:
         """Return the MACs that each depth adds for a sample that reaches it: C m_l, or m_l and its head's."""
         m = [node.layer.macs for node in self.layers]

@@ -8,7 +8,9 @@
 
 Pau and Aymone, COINS 2023 (doi 10.1109/COINS57856.2023.10189239), and Eng 5 (2023), 34.
 
-Properties: as PEPITA, whose weights it has bit for bit; frozen activity: two neighbouring layers of both passes.
+Properties: weight transport none; locality: two activities of the layer and its modulated input; update locking: a
+layer waits for the standard pass; frozen activity: two neighbouring layers of both passes. The weights are those of
+PEPITA, bit for bit.
 
 **Departures**
 

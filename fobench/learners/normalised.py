@@ -97,3 +97,21 @@ def multi_pass(
     parts = [part.repeat_interleave(len(x)) for part in torch.split(labels, together)]
     scores = torch.cat([path.total(path.begin(rows.overlay(x, part), own=True), goodness, first) for part in parts])
     return scores.view(rows.task.classes, len(x)).T
+
+
+def layer_goodness(
+    path: NormalisedPass, rows: Rows, goodness: Callable[[Tensor], Tensor], x: Tensor, labels: Tensor
+) -> list[Tensor]:
+    """Return the goodness of each sample under its label, layer by layer; none where the task has no labels."""
+    if not rows.labelled:
+        return []
+    found: list[Tensor] = []
+
+    def activity(node: WeightedNode, before: Tensor) -> Tensor:
+        Z = node.activity(before)
+        found.append(goodness(Z))
+        return Z
+
+    for _ in path.take(path.begin(rows.overlay(x, labels), own=True), activity):
+        pass
+    return found

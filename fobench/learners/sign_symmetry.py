@@ -10,8 +10,9 @@
 
 Liao, Leibo and Poggio, AAAI 2016 (arXiv 1510.05067); settings of BioTorch (Sanfiz and Akrout 2021, arXiv 2108.13446).
 
-Properties: weight transport of the signs only; locality none; update locking and frozen activity as in
-backpropagation. S_l lives while the signal passes its layer; frSF keeps the magnitudes.
+Properties: weight transport of the signs only; locality none; update locking: layer l waits for the whole
+forward pass and for the signals of layers L..l+1; frozen activity: all H_l are kept until the signal is there (S_l lives
+while the signal passes its layer, and frSF keeps the magnitudes).
 
 **Departures**
 

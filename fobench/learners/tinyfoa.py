@@ -9,7 +9,7 @@
 
 TinyFoA, AAAI 2025, and its released code. Published: k x 2000, k = 4; greedy; Adam at eta 1e-4; batch 100; 100 epochs a layer.
 
-Properties: those of Bio-FO.
+Properties: those of `biofo`.
 
 **Departures**
 

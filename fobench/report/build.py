@@ -12,7 +12,10 @@ from fobench.report.inputs import ReportError, ReportInput, read
 from fobench.report.render import html, markdown, sheets, typst
 from fobench.report.wording import budget
 
-ORDER = ("summary", "energy", "sampled", "memory", "macs", "time", "error", "comparison", "net", "units")
+ORDER = (
+    "summary", "energy", "sampled", "memory", "macs", "passes", "time", "error", "learning", "pareto", "comparison", "net",
+    "units", "layouts", "reproduction", "diagnostics", "properties",
+)  # fmt: skip
 LAST = ("machine", "newcomer")
 """Sections that stand first and last; those of other packages follow by name between them."""
 

@@ -140,7 +140,10 @@ def test_a_learner_keeps_its_colour_whoever_stands_beside_it():
 
 def test_figures_are_fit_for_print(report):
     figures = [block for block in document(report).blocks if isinstance(block, Figure)]
-    assert {figure.name for figure in figures} == {"energy", "error-energy", "memory-total", "memory-batch"}
+    assert {figure.name for figure in figures} == {
+        *("energy", "error-energy", "memory-total", "memory-batch", "macs-passes"),
+        *("pareto-energy", "pareto-memory", "pareto-macs"),
+    }
     for figure in figures:
         width, _ = struct.unpack(">II", figure.png[16:24])
         assert width / 6.7 >= 200, "dots per inch on the width of the text"
