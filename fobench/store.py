@@ -23,6 +23,7 @@ from fobench.contracts import (
     FobenchError,
     Header,
     Json,
+    Newcomer,
     Part,
     Reading,
     Status,
@@ -158,6 +159,28 @@ def _broken(path: Path, error: Exception) -> StoreError:
     )
 
 
+NEWCOMER = "newcomer.json"
+
+
+def note_newcomer(folder: Path, newcomer: Newcomer) -> None:
+    """Write into a suite's folder which of its learners is new, and which suite's results may stand beside it."""
+    (folder / NEWCOMER).write_text(json.dumps(asdict(newcomer), indent=1) + "\n", encoding="utf-8")
+
+
+def newcomer_of(folder: Path) -> Newcomer | None:
+    """Return who is new in the results of a suite, if anyone; raises StoreError for a broken note."""
+    path = folder / NEWCOMER
+    if not path.exists():
+        return None
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+        return Newcomer(**{**data, "against": tuple(data["against"])})
+    except (ValueError, LookupError, TypeError) as error:
+        raise StoreError(
+            f"{path} says of no newcomer ({type(error).__name__}: {error}); run the suite again"
+        ) from error
+
+
 class ResultStore:
     """All result files below one folder; `suite` and `machine` narrow it to the folder that a run writes to."""
 
@@ -189,6 +212,10 @@ class ResultStore:
         if self._entries is None:
             self._entries = list(self._read_all())
         return self._entries
+
+    def join(self, entries: Iterable[Entry]) -> None:
+        """Take in entries from elsewhere."""
+        self._entries = [*self.entries(), *entries]
 
     def _read_all(self) -> Iterator[Entry]:
         self.problems = []

@@ -27,6 +27,7 @@ ANYTHING_BUT_TORCH = {
     "report",
     "testing",
     "datasets",
+    "scaffold",
     "cli",
 }
 
@@ -46,6 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "harness": {"contracts", "plugins", "store", "networks"},
     "report": {"contracts", "store", "plugins", "costs", "networks"},
     "testing": {"contracts", "plugins", "networks", "costs"},
+    "scaffold": {"contracts", "plugins"},
     "pytest_plugin": {"contracts", "plugins", "tracers"},
     "cli": ANYTHING_BUT_TORCH | {"__init__"},
 }
@@ -64,6 +66,7 @@ CHILD = {
     "data",
     "instruments",
     "exits",
+    "stepper",
     "diagnostics",
 }
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import importlib
 import re
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 import torch
+import typer
 
 from fobench import plugins
 from fobench.contracts import Origin, Reference, Task
@@ -56,3 +60,48 @@ def test_the_readme_names_every_verb() -> None:
 
     readme = (ROOT / "README.md").read_text()
     assert [verb for verb in VERBS if f"fobench {verb}" not in readme] == []
+
+
+def test_every_learner_has_a_page_of_its_own_with_all_its_hyperparameters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(ROOT / "docs")
+    page = importlib.import_module("learner_pages").page
+    for name, point in plugins.installed("learners").items():
+        text = page(name, *point.value.split(":"))
+        assert text.startswith(f"# {name}\n")
+        assert "**Departures**" in text, name
+        assert "()` |" not in text, f"{name}: a default that the page cannot tell"
+        own = [field.name for field in dataclasses.fields(point.load())] if "Those of" not in text else []
+        assert [field for field in own if f"| `{field}` |" not in text] == [], name
+
+
+def test_every_page_stands_in_the_index() -> None:
+    index = (ROOT / "docs" / "index.md").read_text()
+    assert [page.stem for page in PAGES[1:] if page.stem != "index" and f"\n{page.stem}\n" not in index] == []
+
+
+def test_every_command_shown_exists() -> None:
+    """Each `fobench VERB --option` of README and pages is one that the command line takes."""
+    app = typer.main.get_command(importlib.import_module("fobench.cli.main").app)
+    unknown = []
+    for page in PAGES:
+        text = page.read_text()
+        blocks = "\n".join(re.findall(r"```sh\n(.*?)```", text, re.DOTALL))
+        shown = re.findall(r"^ {4}(fobench [^\n]*)", text, re.MULTILINE) + re.findall(r"`(fobench [^`]*)`", text)
+        shown += re.findall(r"(fobench [^\n&]*)", blocks)
+        unknown += [f"{page.name}: {line}" for line in shown if not _is_command(app, line)]
+    assert unknown == []
+
+
+def _is_command(app: click.Group, line: str) -> bool:
+    words = re.sub(r"#.*|\|.*|&&.*|\[[^]]*\]", "", line).split()[1:]
+    if not words or words[0].startswith("-"):
+        return True
+    command = app.commands.get(words[0].rstrip(",."))
+    if command is None:
+        return False
+    groups = [command, *getattr(command, "commands", {}).values()]
+    options = {
+        name for found in groups for parameter in found.params for name in (*parameter.opts, *parameter.secondary_opts)
+    }
+    asked = {word.partition("=")[0].rstrip(",.;:)") for word in words[1:] if word.startswith("-") and len(word) > 1}
+    return asked <= options | {"--help"}

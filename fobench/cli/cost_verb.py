@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from fobench.cli.settings import settings
 from fobench.cli.target import Classes, Shape, Target, target
 from fobench.contracts import FobenchError, Phase
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 ACCOUNTINGS = ("published", "complete")
 
+Network = Annotated[
+    str, typer.Argument(help="A named network, hidden widths (2000x4), or a network file (.yaml).", show_default=False)
+]
 Format = Annotated[str, typer.Option("--format", help="How a value is stored: int8, int16, float32.")]
 Optimizer = Annotated[str, typer.Option("--optimizer", help="State per weight: none, momentum, adam.")]
 Set = Annotated[
@@ -40,7 +44,7 @@ Folder = Annotated[
 
 
 def verb(
-    network: Annotated[str, typer.Argument(help="A named network, or a network file (.yaml).", show_default=False)],
+    network: Network,
     learner: Annotated[str, typer.Option("--learner", "-l", help="The learning rule.", show_default=False)],
     accounting: Annotated[
         str | None, typer.Option("--accounting", help="published or complete [default: both].", show_default=False)
@@ -124,21 +128,7 @@ def chosen(learner: str, format: str, batch: int, optimizer: str, options: list[
     if format not in list(Formats):
         raise FobenchError(f"--format is {format!r}; {nearest(format, [str(item) for item in Formats])}")
     given = {"optimizer": optimizer} if optimizer != "none" else {}
-    return Choice(learner, Formats(format), batch, {**given, **dict(map(_pair, options or []))})
-
-
-def _pair(text: str) -> tuple[str, Any]:
-    name, separator, value = text.partition("=")
-    if not separator:
-        raise FobenchError(f"--set is {text!r}; expected NAME=VALUE")
-    words: dict[str, Any] = {"true": True, "false": False}
-    try:
-        return name, words[value] if value in words else int(value)
-    except ValueError:
-        try:
-            return name, float(value)
-        except ValueError:
-            return name, value
+    return Choice(learner, Formats(format), batch, {**given, **settings(options)})
 
 
 def heading(found: Target, choice: Choice) -> str:

@@ -22,8 +22,11 @@ VERBS = (
     "data",
     "export",
     "compare",
+    "regress",
     "cost",
     "fit",
+    "published",
+    "new",
 )
 """Each verb is a file of this room with a function (or, for `data`, a Typer group) called `verb`."""
 

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from fobench.cli.check_verb import inspect
+from fobench.cli.newcomer import Against, Learner, Settings, suite_of
 from fobench.cli.options import Data, Machine, RequireReal, Results, SuiteFile
 
 if TYPE_CHECKING:
@@ -34,14 +35,20 @@ def verb(
         bool, typer.Option("--rerun-unstable", help="Run cells again that something disturbed.")
     ] = False,
     report: Annotated[bool, typer.Option("--report", help="Write the report at the end.")] = False,
+    learner: Learner = None,
+    against: Against = None,
+    given: Settings = None,
 ) -> None:
-    """Run the cells of a suite that are not done yet; interrupt it at any time, the next run resumes."""
+    """Run the cells of a suite that are not done yet; interrupt it at any time, the next run resumes.
+
+    With --learner, a new learner takes the suite's data, recipe and seeds, block by block beside --against.
+    """
     from fobench.datasets.roots import data_root
     from fobench.harness.machine import default_name, record
     from fobench.harness.runner import Order
-    from fobench.suite import load_suite
+    from fobench.store import note_newcomer
 
-    loaded = load_suite(suite)
+    loaded = suite_of(suite, learner, against, given)
     real = inspect(loaded, data, require_real)
     order = Order(
         loaded,
@@ -54,6 +61,8 @@ def verb(
         tuple(real),
     )
     record(order.store.folder, order.machine)
+    if loaded.newcomer:
+        note_newcomer(results / loaded.name, loaded.newcomer)
     failed = _work(order, rerun_unstable)
     _report(order, report)
     if failed:

@@ -7,17 +7,24 @@ from pathlib import Path
 
 from rich.console import Console
 
+from fobench.cli.newcomer import Against, Learner, Settings, suite_of
 from fobench.cli.options import Machine, Results, SuiteFile
 
 
-def verb(suite: SuiteFile, results: Results = Path("results"), machine: Machine = None) -> None:
+def verb(
+    suite: SuiteFile,
+    results: Results = Path("results"),
+    machine: Machine = None,
+    learner: Learner = None,
+    against: Against = None,
+    given: Settings = None,
+) -> None:
     """Show where every cell of a suite stands."""
     from fobench.harness.machine import default_name
     from fobench.harness.states import State, standings
     from fobench.store import ResultStore
-    from fobench.suite import load_suite
 
-    loaded = load_suite(suite)
+    loaded = suite_of(suite, learner, against, given)
     standing = standings(loaded, ResultStore(results, loaded.name, machine or default_name()))
     counts = Counter(item.state for item in standing)
     console = Console(highlight=False)

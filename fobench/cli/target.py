@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -41,7 +42,7 @@ def target(network: str, shape: str | None = None, classes: int | None = None) -
             raise FobenchError(f"{network} says itself what its input and classes are; remove --input and --classes")
         found = read(Path(network))
         return Target(found.name, list(found.records), found.task)
-    records, own = expand(network), named_tasks().get(network)
+    records, own = expand(_widths(network) or network), named_tasks().get(network)
     if shape is None and own is None:
         raise FobenchError(
             f"{network} has no task of its own; give --input 3x32x32 and --classes 10, or a network file"
@@ -52,6 +53,14 @@ def target(network: str, shape: str | None = None, classes: int | None = None) -
     task = Task("classification", sizes, classes or 0) if classes or own is None else Task(own.kind, sizes, own.classes)
     layers([*records, dense(task.outputs)], task)
     return Target(network, records, task)
+
+
+def _widths(text: str) -> list[int]:
+    """Return the hidden widths that the short name of a dense network stands for, `2000x4` or `500-300`; nothing for others."""
+    if not re.fullmatch(r"[1-9]\d*(x[1-9]\d?)?(-[1-9]\d*(x[1-9]\d?)?)*", text):
+        return []
+    runs = (part.partition("x") for part in text.split("-"))
+    return [int(width) for width, _, times in runs for _ in range(int(times or 1))]
 
 
 def _sizes(text: str) -> tuple[int, ...]:

@@ -3,7 +3,7 @@
 Everything here is standard library only, so that any room, any board and any plug-in may import it.
 """
 
-from fobench.contracts.cells import GUARDS, TRAININGS, Cell, Plan, Recipe, Reference, Suite
+from fobench.contracts.cells import GUARDS, TRAININGS, Cell, Newcomer, Plan, Recipe, Reference, Suite
 from fobench.contracts.channels import total_channels
 from fobench.contracts.protocols import (
     Calibrated,
@@ -58,6 +58,7 @@ __all__ = [
     "Learner",
     "Meter",
     "MeterError",
+    "Newcomer",
     "Origin",
     "Part",
     "Phase",

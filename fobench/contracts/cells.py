@@ -139,6 +139,15 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class Newcomer:
+    """The label of a learner that a run puts beside a suite's, those measured again beside it, and that suite's name."""
+
+    label: str
+    against: tuple[str, ...]
+    suite: str
+
+
+@dataclass(frozen=True)
 class Suite:
     """A named list of cells, in running order: block after block, learners shuffled within each."""
 
@@ -147,6 +156,7 @@ class Suite:
     base: str = "."
     description: str = ""
     source: str | None = None
+    newcomer: Newcomer | None = None
     """`base` is the folder that relative plug-in paths start from, `source` the file that the suite came from."""
 
 

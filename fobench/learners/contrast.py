@@ -1,9 +1,9 @@
 """Positive and negative rows for Forward-Forward, and the norms that keep a layer from reading the goodness below it.
 
-Labelled data: the label stands in the first C values of the flattened sample, the true one in a positive row, a wrong one in a
-negative row. Data without labels: a negative row is a hybrid of two samples, `x o m + x' o (1 - m)`, where the mask m is one in
-large regions: random bits, blurred again and again by [1/4, 1/2, 1/4] along rows and columns, then cut at 1/2 (Hinton, arXiv
-2212.13345, section 3).
+Labelled data: the label stands in the first C values of the flattened sample, or it is a wave over the whole sample, added to it;
+the true one in a positive row, a wrong one in a negative row. Data without labels: a negative row is a hybrid of two samples,
+`x o m + x' o (1 - m)`, where the mask m is one in large regions: random bits, blurred again and again by [1/4, 1/2, 1/4] along
+rows and columns, then cut at 1/2 (Hinton, arXiv 2212.13345, section 3).
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from fobench.contracts import Task
 from fobench.learners import checks
 
 
-def amplitude() -> Any:
+def amplitude(default: float) -> Any:
     """Return a dataclass field for the value of a label: a number, or `max`, the largest value of the sample."""
 
     def check(name: str, value: Any) -> None:
         if value != "max" and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise checks.LearnerError(f"{name} is {value!r}; expected a number or max, the largest value of the sample")
 
-    return field(default=1.0, metadata={"check": check})
+    return field(default=default, metadata={"check": check})
 
 
 def fits(learner: Any, task: Task) -> None:
@@ -46,6 +46,7 @@ class Rows:
     amplitude: float | str  # of a label; `max`: the sample's largest value
     blurs: int
     generator: torch.Generator
+    patterns: Tensor | None = None  # C x shape, one per class; None: the label is in the first C values
 
     @property
     def labelled(self) -> bool:
@@ -53,7 +54,9 @@ class Rows:
         return self.task.kind == "classification"
 
     def overlay(self, x: Tensor, labels: Tensor) -> Tensor:
-        """Repeat the batch once per N `labels` and write each row's label into its first C values."""
+        """Repeat the batch once per N `labels` and give each row its label: in its first C values, or as a pattern."""
+        if self.patterns is not None:
+            return self.added(x, self.patterns[labels])
         x, copies = x.flatten(1), len(labels) // len(x)
         rows = x.repeat(copies, 1)
         value = x.amax(1, keepdim=True).repeat(copies, 1) if self.amplitude == "max" else float(self.amplitude)
@@ -61,10 +64,19 @@ class Rows:
         return self.shaped(rows.scatter_(1, labels[:, None], value))
 
     def neutral(self, x: Tensor) -> Tensor:
-        """Return a copy of the batch with 1/C in place of every label value."""
+        """Return a copy of the batch with 1/C in place of every label value, or with the mean pattern."""
+        if self.patterns is not None:
+            return self.added(x, self.patterns.mean(0).repeat(len(x), *[1] * len(self.task.input_shape)))
         rows = x.flatten(1).clone()
         rows[:, : self.task.classes] = 1 / self.task.classes
         return self.shaped(rows)
+
+    def added(self, x: Tensor, rows: Tensor) -> Tensor:
+        """Add each sample to `amplitude` times its patterns, as many per sample as `rows` holds, in place."""
+        x = self.shaped(x)
+        value = per_row(x.flatten(1).amax(1), x) if self.amplitude == "max" else float(self.amplitude)
+        rows.view(-1, *x.shape).mul_(value).add_(x)
+        return rows
 
     def wrong_labels(self, y: Tensor) -> Tensor:
         """Draw a label other than the true one, uniformly."""
@@ -113,6 +125,23 @@ def blurred_bits(shape: tuple[int, ...], blurs: int, generator: torch.Generator,
             m = (m.narrow(axis, 0, size) + m.narrow(axis, 1, size)).mul_(0.5)
     mask = m > 0.5
     return mask[:, None] if len(shape) == 4 else mask.view(shape)
+
+
+def waves(task: Task, wavelength: float, generator: torch.Generator, device: Any) -> Tensor:
+    """Draw a plane wave per class over the whole input, C x shape, of mean square 1, its channels out of step.
+
+    Directions are half a turn / C apart, the first one is drawn. A vector has no directions: its waves are `wavelength` long
+    at the shortest, and 1/C of that frequency apart.
+    """
+    is_map = len(task.input_shape) == 3
+    channels, *sides = task.input_shape if is_map else (1, 1, task.inputs)
+    turn = torch.empty((), device=device).uniform_(generator=generator)
+    phase = torch.empty(task.classes, channels, 1, 1, device=device).uniform_(generator=generator)
+    share = ((torch.arange(task.classes, device=device) + turn) / task.classes).view(-1, 1, 1, 1)
+    rows, columns = (torch.arange(side, device=device) for side in sides)
+    angle = torch.pi * share
+    path = angle.cos() * columns + angle.sin() * rows[:, None] if is_map else share * columns
+    return (2 * torch.pi * (path / wavelength + phase)).cos_().mul_(2**0.5).view(-1, *task.input_shape)
 
 
 def goodness(Z: Tensor) -> Tensor:

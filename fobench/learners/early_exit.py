@@ -35,14 +35,14 @@ Exits = Generator[Tensor, Tensor | None, None]
 """An incremental pass: yields scores of samples under way, n x C, depth by depth; is sent the rows that go on, or None: all."""
 
 
-def parameter() -> Any:
+def parameter(default: float | None) -> Any:
     """Return a dataclass field for k or q; None is the rule's own."""
 
     def check(name: str, value: Any) -> None:
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
             raise checks.LearnerError(f"{name} is {value!r}; expected a number, or none for the rule's own")
 
-    return field(default=None, metadata={"check": check})
+    return field(default=default, metadata={"check": check})
 
 
 Kind = TypeVar("Kind")

@@ -1,6 +1,6 @@
 """Forward-Forward: each layer is to be active for a positive sample, one with its true label, and silent for a negative one.
 
-    Z_0 = x with the label written into its first C values,   rms(z) = z / (sqrt(mean z^2) + 1e-8)
+    Z_0 = x with the label written into its first C values (`label_as: pattern`: x + a S_y),  rms(z) = z / (sqrt(mean z^2) + 1e-8)
     Z_l = relu(rms(Z_{l-1}) W_l^T + b_l)
     s = sum_j z_j^2 - n_l,   L_l = BCE(sigmoid(s), y),   y = 1 positive, 0 negative          goodness
     D_l = 2 (sigmoid(s) - y) o Z_l,   G_l = D_l^T rms(Z_{l-1}) / 2N
@@ -32,6 +32,9 @@ of the neutral sample if a head is trained.
   running mean are over all of them. Sums of residual blocks are neither normalised nor scored (as COINS'23 counts them).
 - `goodness_of: mean` is this benchmark's: over a map of thousands of units the sum saturates the sigmoid, and hardly
   anything is learned; scores are then means, too, so that wide layers do not outvote narrow ones.
+- `label_as: pattern` is not in the public code, where few positions of a map ever see the label: S_c is one plane wave over the
+  whole sample, fixed before training, and `label_amplitude` times it is added (after the Fourier labels of Scodellaro et al.,
+  arXiv 2312.14924, not checked against their code). The neutral sample gets the mean pattern.
 - Hybrids are not in the public code. Masks are drawn anew for each sample and step, the other sample is one of the
   batch; a vector is blurred as one row, so that 5 frames of 128 bands are mixed band by band. The paper trains a softmax
   on top; here the data are scored by goodness itself, low goodness being strange, in one pass whatever `inference` is.
@@ -65,7 +68,9 @@ class FF:
     inference: str = checks.choice("multi-pass", ("multi-pass", "one-pass"))
     score_layers: str = checks.choice("all", ("all", "from-second"))
     goodness_of: str = checks.choice("sum", ("sum", "mean"))  # mean: s = mean_j z_j^2 - 1, for maps
-    label_amplitude: float | str = contrast.amplitude()  # max: of the sample (CHB-MIT)
+    label_as: str = checks.choice("first-values", ("first-values", "pattern"))  # pattern: Z_0 = x + a S_y
+    wavelength: float = checks.between(4.0, 2, 1e4)  # of the patterns, in values
+    label_amplitude: float | str = contrast.amplitude(1.0)  # max: of the sample (CHB-MIT)
     peer: float = checks.between(0.03, 0, 1e3)  # weight of the peer term
     peer_rate: float = checks.between(0.1, 0, 1)  # r <- (1 - rate) r + rate mean
     blurs: int = checks.choice(6, range(1, 65))  # of a hybrid's mask
@@ -76,15 +81,23 @@ class FF:
 
     def refuses(self, task: Task) -> str | None:
         """Say why this learner cannot be set up for `task`, or None if it can."""
-        return checks.refusal(self, task, lambda task: contrast.fits(self, task))
+        return checks.refusal(self, task, self._demand)
+
+    def _demand(self, task: Task) -> None:
+        if self.label_as == "pattern":
+            checks.hidden(self, task)
+        else:
+            contrast.fits(self, task)
 
     def setup(self, task: Task, generator: torch.Generator, device: str) -> None:
         """Allocate layers, running means, the head of one-pass inference and optimizer state."""
-        checks.require(self, task, lambda task: contrast.fits(self, task))
+        checks.require(self, task, self._demand)
         layers = networks.layers(self.network, task)
         nodes = build(layers, RELU, self.weight_init, self.bias, generator, device)
         self.path = NormalisedPass(nodes, rms_)
         self.rows = contrast.Rows(task, self.label_amplitude, self.blurs, generator)
+        if self.label_as == "pattern" and self.rows.labelled:
+            self.rows.patterns = contrast.waves(task, self.wavelength, generator, device)
         shapes = [node.layer.output_shape for node in self.path.layers]
         self.first = 1 if self.score_layers == "from-second" and len(shapes) > 1 else 0
         self.r = [torch.full(shape, 0.5, device=device) for shape in shapes] if self.peer else []
@@ -102,7 +115,7 @@ class FF:
         self.head_steps.eta = optimizers.make(self.head_optimizer).eta * factor
 
     def overlay(self, x: Tensor, labels: Tensor) -> Tensor:
-        """Repeat the batch once per N `labels` and write each row's label into its first C values."""
+        """Repeat the batch once per N `labels` and give each row its label."""
         return self.rows.overlay(x, labels)
 
     def wrong_labels(self, y: Tensor) -> Tensor:
@@ -180,9 +193,11 @@ class FF:
         return [(values, float(threshold)) for values, threshold in zip(found, units, strict=False)]
 
     def state(self) -> dict[str, Tensor]:
-        """Return W1, b1, ..., the running means r1, ... and the head's V1, ..., numbered by the layer they read."""
+        """Return W1, b1, ..., the running means r1, ..., the head's V1, ..., numbered by the layer they read, and patterns S."""
+        patterns = self.rows.patterns
         return {
             **symbols(self.path.layers),
+            **({} if patterns is None else {"S": patterns}),
             **{f"r{number}": r for number, r in enumerate(self.r, 1)},
             **{f"V{number}": V.W for number, V in enumerate(self.V, 1 + self.first)},
         }

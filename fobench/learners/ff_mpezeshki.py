@@ -45,7 +45,7 @@ class FFMpezeshki:
 
     network: Any  # published: 2 x 500; 4 x 2000 in LightFF
     theta: float = checks.between(2.0, 0, 1e6)
-    label_amplitude: float | str = contrast.amplitude()  # CHB-MIT: 41.85
+    label_amplitude: float | str = contrast.amplitude(1.0)  # CHB-MIT: 41.85
     blurs: int = checks.choice(6, range(1, 65))  # of a hybrid's mask
     bias: bool = checks.choice(True, (True, False))
     weight_init: str = checks.choice("linear", WEIGHT_INITS)

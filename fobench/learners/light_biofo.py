@@ -47,7 +47,7 @@ class LightBioFO:
 
     network: Any  # as in `biofo`
     threshold: str = checks.choice("mean-k*std", PARAMETERS)
-    parameter: float | None = parameter()  # k or q; LightFF's k = 1
+    parameter: float | None = parameter(None)  # k or q; LightFF's k = 1
     trunk: Mapping[str, Any] = field(default_factory=dict)  # fields of `biofo`
 
     def refuses(self, task: Task) -> str | None:

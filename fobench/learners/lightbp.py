@@ -46,7 +46,7 @@ class LightBP:
 
     network: Any  # published: 6 x 2000, CHB-MIT 4 x 2000
     threshold: str = checks.choice("mean-k*std", PARAMETERS)
-    parameter: float | None = parameter()  # k or q; published k = 1
+    parameter: float | None = parameter(None)  # k or q; published k = 1
     trunk: Mapping[str, Any] = field(default_factory=dict)  # fields of `bp`
     head_init: str = checks.choice("linear", WEIGHT_INITS)
     head_optimizer: Mapping[str, Any] = optimizers.default(name="adam", eta=0.03)

@@ -68,7 +68,7 @@ class LightFF:
     inference: str = checks.choice("multi-pass", ("multi-pass", "one-pass"))
     flavour: str = checks.choice("loewe", FLAVOURS)
     threshold: str = checks.choice("mean-k*std", PARAMETERS)
-    parameter: float | None = parameter()  # k or q; published k = 1
+    parameter: float | None = parameter(None)  # k or q; published k = 1
     trunk: Mapping[str, Any] = field(default_factory=dict)  # fields of `ff` or `ff-mpezeshki`
     head_optimizer: Mapping[str, Any] = optimizers.default(name="momentum", eta=1e-2, mu=0.9, decay=3e-3)
 

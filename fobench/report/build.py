@@ -15,9 +15,10 @@ from fobench.report.wording import budget
 
 ORDER = (
     "summary", "energy", "sampled", "memory", "macs", "passes", "time", "error", "learning", "pareto", "comparison", "net",
-    "units", "diagnostics", "properties",
+    "units", "layouts", "reproduction", "diagnostics", "properties",
 )  # fmt: skip
-"""Sections that stand first; those of other packages follow by name, `machine` is the last."""
+LAST = ("machine", "newcomer")
+"""Sections that stand first and last; those of other packages follow by name between them."""
 
 RENDERERS: dict[str, Callable[[Document, Path], Path]] = {
     "md": markdown.write,
@@ -61,6 +62,4 @@ def document(report: ReportInput, options: Mapping[str, object] = MappingProxyTy
 def section_names() -> list[str]:
     """Return the installed sections in the order of the report."""
     places = {name: place for place, name in enumerate(ORDER)}
-    return sorted(
-        plugins.installed("sections"), key=lambda name: (name == "machine", places.get(name, len(ORDER)), name)
-    )
+    return sorted(plugins.installed("sections"), key=lambda name: (name in LAST, places.get(name, len(ORDER)), name))

@@ -193,6 +193,8 @@ def _pair(labels: tuple[str, str], group: Mapping[str, Estimate], rules: Rules) 
 def _refusal(first: Estimate, second: Estimate, rules: Rules) -> str:
     """Return why two values must not be compared, or nothing."""
     both = {first.provenance, second.provenance}
+    if first.elsewhere or second.elsewhere:
+        return "it is of another run: time and energy are compared within the blocks of one run only"
     if first.partial or second.partial:
         return "a sum that lacks windows is a lower bound and is not compared"
     if {Provenance.MEASURED, Provenance.ESTIMATED} <= both and not rules.mixed:

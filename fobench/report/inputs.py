@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
-from fobench.contracts import FobenchError, Header, Part, Status
+from fobench.contracts import FobenchError, Header, Newcomer, Part, Status
 from fobench.report import derive
 from fobench.report.provenance import ORIGIN_MARKS
-from fobench.store import Entry, ResultStore, last_line
+from fobench.store import Entry, ResultStore, last_line, newcomer_of
+
+OTHER_RUN = " (other run)"
+"""Ends the label of a learner that was not measured in the same blocks as the newcomer."""
 
 
 class ReportError(FobenchError):
@@ -24,7 +27,8 @@ class ReportInput:
     """Rows and files of one suite and machine.
 
     `frame` has the columns of `ResultStore.frame()` and `device`; its data sets carry the mark of their origin, as in
-    `names` (by `Cell.trace_id`). `left_out` counts files of older settings, `problems` describes broken ones.
+    `names` (by `Cell.trace_id`). `left_out` counts files of older settings, `problems` describes broken ones. Beside a
+    newcomer stand the finished cells of the suite that it was put beside, under labels that end in `OTHER_RUN`.
     """
 
     suite: str
@@ -35,6 +39,7 @@ class ReportInput:
     names: Mapping[str, str]
     problems: tuple[str, ...] = ()
     left_out: int = 0
+    newcomer: Newcomer | None = None
 
     @cached_property
     def derived(self) -> pd.DataFrame:
@@ -81,6 +86,10 @@ class ReportInput:
         """Number of threads by label and data set."""
         return {(h.cell.label, self.dataset(h)): h.cell.recipe.threads for h in self.headers}
 
+    def is_elsewhere(self, label: str) -> bool:
+        """Say whether a label's cells are of another run."""
+        return self.newcomer is not None and label.endswith(OTHER_RUN)
+
     def dataset(self, header: Header) -> str:
         """Return a data set's name with the mark of its origin."""
         return self.names[header.cell.trace_id]
@@ -95,7 +104,9 @@ def read(folder: Path, machine: str | None = None) -> ReportInput:
         raise ReportError(f"no finished results in {folder}{broken}; run the suite first: fobench run SUITE.yaml")
     suite = _only("suites", {entry.header.suite for entry in entries}, "give the folder of one suite")
     chosen = _machine({entry.header.machine for entry in entries}, machine, folder)
-    here = [entry for entry in entries if entry.header.machine == chosen]
+    newcomer = newcomer_of(folder) or newcomer_of(folder.parent)
+    store.join(_elsewhere(newcomer, folder, suite, chosen) if newcomer else ())
+    here = [entry for entry in store.entries() if entry.header.machine == chosen]
     kept = tuple(_newest(here))
     if all(entry.status != Status.DONE for entry in kept):
         raise ReportError(
@@ -104,7 +115,20 @@ def read(folder: Path, machine: str | None = None) -> ReportInput:
         )
     names = _names(kept)
     frame = _prepared(store.frame(), kept, names, chosen)
-    return ReportInput(suite, chosen, folder, frame, kept, names, tuple(store.problems), len(here) - len(kept))
+    return ReportInput(
+        suite, chosen, folder, frame, kept, names, tuple(store.problems), len(here) - len(kept), newcomer
+    )
+
+
+def _elsewhere(newcomer: Newcomer, folder: Path, suite: str, machine: str) -> Iterator[Entry]:
+    """Return the finished cells, on this machine, of the suite that a newcomer was put beside, as of another run."""
+    root = folder.parent if folder.name == suite else folder.parent.parent
+    for entry in ResultStore(root, newcomer.suite, machine).entries():
+        cell = entry.header.cell
+        learner = replace(cell.learner, label=cell.label + OTHER_RUN)
+        header = replace(entry.header, cell=replace(cell, learner=learner), suite=suite)
+        if entry.status == Status.DONE:
+            yield replace(entry, header=header)
 
 
 def ending(entry: Entry) -> str:

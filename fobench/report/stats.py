@@ -25,7 +25,8 @@ class Estimate:
     """Values of one label on one data set by seed (one nameless value if exact), and what became of its blocks.
 
     `partial`: no block was whole, so the mean is a lower bound; `dropped`: blocks left out because they were not whole; `basis`:
-    what an estimate rests on that must be the same before two are compared.
+    what an estimate rests on that must be the same before two are compared; `elsewhere`: its blocks are another run's, which
+    time and energy are never compared across.
     """
 
     values: Mapping[int | None, float]
@@ -33,6 +34,7 @@ class Estimate:
     partial: bool = False
     dropped: int = 0
     basis: str = ""
+    elsewhere: bool = False
 
     @property
     def exact(self) -> bool:
@@ -115,8 +117,8 @@ def told_apart(worse: Estimate, better: Estimate) -> bool | None:
 
 
 def rank(group: Mapping[str, Estimate], highest: bool = False) -> Ranking:
-    """Rank the learners of one data set: lowest first, or highest; partial sums take no part."""
-    group = {label: estimate for label, estimate in group.items() if not estimate.partial}
+    """Rank the learners of one data set: lowest first, or highest; partial sums and other runs take no part."""
+    group = {label: estimate for label, estimate in group.items() if not (estimate.partial or estimate.elsewhere)}
     if len(group) < 2:
         return Ranking(reason="fewer than two learners have a whole value: nothing to rank")
     provenances = {estimate.provenance for estimate in group.values()}
@@ -171,3 +173,11 @@ def _student(values: list[float]) -> tuple[float, float]:
     n = len(values)
     quantile = float(student.ppf((1 + CONFIDENCE) / 2, n - 1))
     return fmean(values), quantile * stdev(values) / math.sqrt(n)
+
+
+def mean_interval(estimate: Estimate) -> tuple[float, float] | None:
+    """Return the limits of the mean over blocks; None for fewer than two."""
+    if len(estimate.values) < 2:
+        return None
+    centre, half = _student(list(estimate.values.values()))
+    return centre - half, centre + half

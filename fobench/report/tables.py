@@ -56,10 +56,16 @@ def lookup(report: ReportInput, measure: Measure) -> Estimates:
     )
     if measure.meter:
         chosen &= rows.meter == measure.meter
-    found = estimates(rows[chosen])
+    found = {key: _placed(report, key[0], measure, made) for key, made in estimates(rows[chosen]).items()}
     if LOAD_MODEL not in measure.meter:
         return found
     return {key: replace(estimate, basis=_threads(report, key)) for key, estimate in found.items()}
+
+
+def _placed(report: ReportInput, label: str, measure: Measure, found: Estimate) -> Estimate:
+    """Mark what was measured in another run; exact values and scores do not depend on the run."""
+    bound = not found.exact and measure.quantity not in ("error", "auc")
+    return replace(found, elsewhere=True) if bound and report.is_elsewhere(label) else found
 
 
 def _threads(report: ReportInput, key: tuple[str, str]) -> str:
@@ -129,11 +135,11 @@ class _Parts:
     def head_width(self) -> int:
         """Estimate the characters that the columns before the values take."""
         heads = [self._head(label, self.report.datasets[:1]) for label in self.report.labels]
-        return sum(min(24, max(len(str(head[column])) for head in heads)) + 2 for column in range(3))
+        return sum(min(24, max(len(_text(head[column])) for head in heads)) + 2 for column in range(3))
 
     def _column_width(self, measure: Measure, dataset: str) -> int:
         cells = [self._cell(label, dataset, measure) for label in self.report.labels]
-        texts = [cell.text if isinstance(cell, Value) else cell for cell in cells]
+        texts = [_text(cell) for cell in cells]
         return max(*(len(word) for word in self._header(measure).split()), *(len(text) + 1 for text in texts)) + 2
 
     def _scale(self, measure: Measure) -> numbers.Scale:
@@ -150,7 +156,12 @@ class _Parts:
         keys = [(label, dataset) for dataset in datasets]
         networks = {_hidden(self.report.networks[key]): None for key in keys if key in self.report.networks}
         counts = {numbers.count(self.report.parameters[key]): None for key in keys if key in self.report.parameters}
-        return label, " / ".join(networks) or MISSING, " / ".join(counts) or MISSING
+        return self._named(label), " / ".join(networks) or MISSING, " / ".join(counts) or MISSING
+
+    def _named(self, label: str) -> Cell:
+        """Return a learner's label; the newcomer's stands out."""
+        newcomer = self.report.newcomer
+        return Value(f"{label} (new)", bold=True) if newcomer and label == newcomer.label else label
 
     def _values(self, label: str, datasets: list[str]) -> list[Cell]:
         return [self._cell(label, dataset, measure) for dataset in datasets for measure in self.found]
@@ -183,6 +194,10 @@ class _Parts:
             notes.append(
                 f"{MISSING} = no value: the cell failed or did not run, or its instrument was absent (see the last section)"
             )
+        if any(self.report.is_elsewhere(label) for label in self.report.labels):
+            notes.append(
+                "other run = measured at another time: shown, but neither ranked nor compared in time and energy"
+            )
         if any(" / " in str(row[2]) for row in rows):
             notes.append("several parameter counts stand in the order of the data sets")
         return [*notes, *self._ranking_notes(datasets)]
@@ -195,6 +210,10 @@ class _Parts:
                 names = ", ".join(result.unranked)
                 notes.append(f"{dataset}: {names} shares fewer than two blocks with the best and is not ranked")
         return [text[0].upper() + text[1:] for text in dict.fromkeys(notes)]
+
+
+def _text(cell: Cell) -> str:
+    return cell.text if isinstance(cell, Value) else cell
 
 
 def value(estimate: Estimate, scale: numbers.Scale, bold: bool = False) -> Value:

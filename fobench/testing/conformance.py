@@ -28,29 +28,54 @@ from fobench.testing.subject import (
 from fobench.testing.toys import score, toy_data
 
 SHORT = Budget(epochs=1, samples=24, batch_size=FEW)
+REFUSES = "refuses"
+"""Name of the one verdict on a task that the learner refuses."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """What one check found: nothing, what is wrong (`raised` by the learner itself), or why it could not be made."""
+
+    check: str
+    wrong: str = ""
+    unchecked: str = ""
+    raised: bool = False
 
 
 def examine(subject: Subject) -> list[str]:
     """Run every check; raise ConformanceError for what failed, return what could not be checked."""
+    found = verdicts(subject)
+    failed: dict[str, str] = {}
+    for verdict in found:
+        if verdict.wrong:
+            # a learner's own error is one sentence, however many checks meet it
+            failed.setdefault(verdict.wrong, f"{verdict.check}: " if verdict.raised else "")
+    if failed:
+        raise ConformanceError("\n".join(place + sentence for sentence, place in failed.items()))
+    return [verdict.unchecked for verdict in found if verdict.unchecked]
+
+
+def verdicts(subject: Subject) -> list[Verdict]:
+    """Run every check and return what each found; raises ConformanceError for a refusal that `setup` does not share."""
     with default_dtype(torch.float32):
         refusal = _refusal(subject)
     if refusal is not None:
-        return [f"nothing was checked on this task, which the learner refuses: {refusal}"]
-    failed: dict[str, str] = {}
-    unchecked: list[str] = []
-    for check in CHECKS:
-        try:
-            with default_dtype(torch.float32):
-                check(subject)
-        except FailedError as failure:
-            failed[str(failure)] = ""
-        except NotCheckedError as reason:
-            unchecked.append(str(reason))
-        except Exception as error:  # the learner's own: one sentence, however many checks meet it
-            failed.setdefault(f"{type(error).__name__}: {error}", f"{check.__name__.replace('_', ' ')}: ")
-    if failed:
-        raise ConformanceError("\n".join(place + sentence for sentence, place in failed.items()))
-    return unchecked
+        return [Verdict(REFUSES, unchecked=f"nothing was checked on this task, which the learner refuses: {refusal}")]
+    return [_verdict(check, subject) for check in CHECKS]
+
+
+def _verdict(check: Callable[[Subject], None], subject: Subject) -> Verdict:
+    name = check.__name__.replace("_", " ")
+    try:
+        with default_dtype(torch.float32):
+            check(subject)
+    except FailedError as failure:
+        return Verdict(name, wrong=str(failure))
+    except NotCheckedError as reason:
+        return Verdict(name, unchecked=str(reason))
+    except Exception as error:
+        return Verdict(name, wrong=f"{type(error).__name__}: {error}", raised=True)
+    return Verdict(name)
 
 
 def _refusal(subject: Subject) -> str | None:

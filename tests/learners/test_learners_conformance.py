@@ -9,21 +9,9 @@ import pytest
 import torch
 
 from fobench import plugins
-from fobench.contracts import FobenchError, Prediction, Task
-from fobench.networks import add, conv, flatten, local, pool
+from fobench.contracts import FobenchError, Prediction
 from fobench.testing import Budget, ConformanceError, check_learner
-
-MAPS = Task("classification", (1, 8, 8), 3)
-NETS = {
-    "dense": ([24, 20], Task("classification", (14,), 3)),
-    "conv": ([conv(12, padding="same"), pool(2), conv(16, stride=2, padding="same"), flatten()], MAPS),
-    "residual": (
-        [conv(12, padding="same"), conv(12, padding="same", activate=False), add(0, activate=True), pool(mode="mean")],
-        MAPS,
-    ),
-    "local": ([local(6, stride=2), local(8)], MAPS),
-    "auto-encoder": ([24, 12, 24], Task("reconstruction", (16,))),
-}
+from fobench.testing.nets import DENSE, MAPS, NETS, OTHERS
 
 
 def adam(eta):
@@ -57,8 +45,6 @@ SETTINGS = {
 else Adam's."""
 LABEL_IN_A_CORNER = {"ff-mpezeshki", "lightff", "lightff-label-oracle"}
 """On maps of 8 x 8 a label in three pixels of a corner is hardly seen by a few filters; the rules' own tests train on larger."""
-DENSE, OTHERS = Budget(epochs=15), Budget(epochs=15, error=0.6, auc=0.65)
-"""On maps, and on a reconstruction, better than chance (2/3, 1/2) will do: what rules learn there, their own tests say."""
 
 
 @pytest.mark.parametrize("name", sorted(plugins.installed("learners")))

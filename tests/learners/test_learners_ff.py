@@ -7,10 +7,13 @@ from learner_help import train
 from torch.nn import functional
 
 from fobench import networks
-from fobench.contracts import FobenchError, Task
+from fobench.contracts import FobenchError, Phase, Task, is_trained
+from fobench.costs import program_of
+from fobench.costs.rules import ff as costs
 from fobench.learners import contrast, normalised
 from fobench.learners.ff import FF
 from fobench.learners.ff_mpezeshki import FFMpezeshki
+from fobench.learners.lightff import LightFF
 from fobench.networks import add, conv, dense, depthwise, flatten, local, pool
 from fobench.tracers.macs import MACs
 from fobench.tracers.memory import LiveTensors
@@ -176,6 +179,88 @@ def test_the_batch_is_not_written(net, rule):
         learner.predict(x)
         learner.train_step(x, y)
         assert torch.equal(x, kept)
+
+
+# --- labels as patterns -------------------------------------------------------------------------------------------------
+
+PATTERN = {"label_as": "pattern", "label_amplitude": 0.4, "wavelength": 5.0}
+
+
+def test_patterns_are_plane_waves_in_directions_of_their_own():
+    """f(k + 1) + f(k - 1) = 2 cos(w) f(k) along rows and columns, and both w make 2 pi / wavelength."""
+    S = contrast.waves(Task("classification", (2, 40, 30), 4), 5.0, torch.Generator().manual_seed(3), "cpu")
+    angles = []
+    for wave in S:
+        w = []
+        for axis in (1, 2):
+            inner = wave.narrow(axis, 1, wave.shape[axis] - 2)
+            sums = wave.narrow(axis, 0, inner.shape[axis]) + wave.narrow(axis, 2, inner.shape[axis])
+            cosine = (sums * inner).sum() / (2 * inner.square().sum())
+            torch.testing.assert_close(sums, 2 * cosine * inner)
+            w.append(cosine.arccos())
+        assert float(w[0] ** 2 + w[1] ** 2) == pytest.approx((2 * torch.pi / 5) ** 2)
+        angles.append(float(torch.atan2(*w)))
+        assert float(wave.square().mean()) == pytest.approx(1, abs=0.1)
+        assert not torch.allclose(wave[0], wave[1])
+    assert len({round(angle, 6) for angle in angles}) == 4
+
+
+def test_a_vector_has_waves_of_many_lengths():
+    S = contrast.waves(Task("classification", (200,), 6), 4.0, torch.Generator().manual_seed(3), "cpu")
+    peaks = torch.fft.rfft(S).abs().argmax(1)
+    assert S.shape == (6, 200) and len(set(peaks.tolist())) == 6 and int(peaks.max()) <= 200 / 4
+
+
+@every_net
+def test_a_step_with_patterns_is_the_equations(net):
+    learner = ready(FF(NETS[net], optimizer=UNIT, **PATTERN))
+    x, y = batch()
+    wrong = learner.wrong_labels(y)
+    learner.wrong_labels = lambda _: wrong
+    s = snapshot(learner)
+    rows = [[v + 0.4 * s["S"][c] for v, c in zip(x, labels, strict=True)] for labels in (y, wrong)]
+    G, g, _ = slow_ff.loewe(*rows, networks.layers(NETS[net], MAPS), of(s, "W"), of(s, "b"), of(s, "r"))
+    found = moved(learner, x, y)
+    close(of(found, "W"), G)
+    close(of(found, "b"), g)
+    assert not found["S"].any() and not is_trained("S")
+
+
+@pytest.mark.parametrize("amplitude", [0.4, "max"])
+def test_scores_and_the_neutral_sample_with_patterns(amplitude):
+    learner = ready(FF(NETS["residual"], inference="multi-pass", **{**PATTERN, "label_amplitude": amplitude}))
+    x, _ = batch()
+    s, shapes = learner.state(), networks.layers(NETS["residual"], MAPS)
+    scale = [float(v.max()) if amplitude == "max" else amplitude for v in x]
+    expected = [
+        [
+            sum(float((z**2).sum()) for _, z in slow_ff.layers_of(v + a * wave, shapes, of(s, "W"), of(s, "b")))
+            for wave in s["S"]
+        ]
+        for v, a in zip(x, scale, strict=True)
+    ]
+    close([learner.predict(x).scores], [torch.tensor(expected)])
+    mean = sum(s["S"]) / len(s["S"])
+    close(learner.rows.neutral(x), [v + a * mean for v, a in zip(x, scale, strict=True)])
+
+
+@every_net
+@pytest.mark.parametrize("inference", ["multi-pass", "one-pass"])
+def test_patterns_cost_no_product(net, inference):
+    learner = ready(FF(NETS[net], inference=inference, **PATTERN))
+    program = costs.program(NETS[net], MAPS, inference=inference, label_as="pattern")
+    x, y = batch(4)
+    kept = x.clone()
+    assert macs(learner, x, y) == sum(program.macs(Phase.TRAIN).values())
+    assert macs(learner, x, y, "infer") == sum(program.macs(Phase.INFER).values())
+    assert program.persistent["S"].elements == learner.state()["S"].numel() and torch.equal(x, kept)
+
+
+def test_lightff_keeps_the_patterns_of_its_trunk():
+    learner = ready(LightFF(NETS["residual"], trunk=PATTERN))
+    program = program_of("lightff", learner, MAPS)
+    assert program.persistent["S"].elements == learner.state()["S"].numel() == 3 * MAPS.inputs
+    assert "S" not in program_of("lightff", LightFF(NETS["residual"]), MAPS).persistent
 
 
 # --- without labels -----------------------------------------------------------------------------------------------------
@@ -346,6 +431,8 @@ def test_labels_are_scored_in_parts_that_keep_maps_small(monkeypatch):
 def test_refusals(rule):
     assert rule([5]).refuses(Task("reconstruction", (4,))) is None
     assert "first 3 input values" in rule([5]).refuses(Task("classification", (2,), 3))
+    assert FF([5], label_as="pattern").refuses(Task("classification", (2,), 3)) is None
+    assert "unknown label_as" in FF([5], label_as="patern").refuses(MAPS)
     assert "has none" in rule([{"kind": "flatten"}]).refuses(MAPS)
     assert "expected a number or max" in rule([5], label_amplitude="most").refuses(MAPS)
     assert "blurs" in rule([5], blurs=0).refuses(MAPS)
@@ -362,20 +449,25 @@ def stripes(samples, seed):
     return x, y
 
 
+LABELS = {"first-values": {"label_amplitude": 10.0}, "pattern": {"label_as": "pattern"}}
+
+
+@pytest.mark.parametrize("label", LABELS)
 @pytest.mark.parametrize("seed", range(3))
-def test_a_residual_net_learns_in_every_seed(seed):
+def test_a_residual_net_learns_in_every_seed(seed, label):
     torch.set_default_dtype(torch.float32)
     net = [
         conv(8, stride=2, padding="same"), conv(8, padding=1), conv(8, padding=1, activate=False), add(0, activate=True),
         conv(16, stride=2, padding="same"), conv(16, padding=1),
     ]  # fmt: skip
     task = Task("classification", (1, 8, 8), 3)
-    learner = FF(net, goodness_of="mean", label_amplitude=10.0, optimizer={"name": "adam", "eta": 0.01})
+    learner = FF(net, goodness_of="mean", optimizer={"name": "adam", "eta": 0.01}, **LABELS[label])
     learner.setup(task, torch.Generator().manual_seed(seed), "cpu")
     x, y = stripes(600, 7)
+    untrained = float((learner.predict(x).scores.argmax(1) != y).double().mean())
     for number in range(150):
         learner.train_step(*stripes(40, 1000 + number))
-    assert float((learner.predict(x).scores.argmax(1) != y).double().mean()) < 0.3
+    assert float((learner.predict(x).scores.argmax(1) != y).double().mean()) < 0.3 < untrained
 
 
 @pytest.mark.parametrize(("rule", "eta"), [(FF, 0.01), (FFMpezeshki, 0.03)])

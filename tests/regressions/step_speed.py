@@ -117,7 +117,7 @@ def counted(owner: Any, learner: Any, x: torch.Tensor) -> float:
 
 def table(title: str, columns: list[str], rows: Iterator[list[str]]) -> str:
     """Print rows as they come and return them as a Markdown table."""
-    lines = [f"### {title}", "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
+    lines = [f"## {title}", "", f"| {' | '.join(columns)} |", "|---" * len(columns) + "|"]
     print("\n".join(lines), flush=True)
     for row in rows:
         lines.append(f"| {' | '.join(row)} |")

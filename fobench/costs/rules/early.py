@@ -12,8 +12,9 @@ way. LightBP and Light-PEPITA learn in two stages: the step of their rule, then 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any
 
 from fobench.contracts import Role, Task
@@ -29,11 +30,16 @@ Exits = Sequence[float] | None
 
 
 def lightff(
-    network: Any, task: Task, setting: Setting = PLAIN, inference: str = "multi-pass", exits: Exits = None
+    network: Any,
+    task: Task,
+    setting: Setting = PLAIN,
+    inference: str = "multi-pass",
+    exits: Exits = None,
+    trunk: Mapping[str, Any] = MappingProxyType({}),
 ) -> Program:
-    """Return the program of LightFF; one-pass, a step trains a head per depth."""
+    """Return the program of LightFF; one-pass, a step trains a head per depth. Of `trunk` its `label_as` is read."""
     require_classes("lightff", task)
-    writer = ff.ff_writer(network, task, setting, inference)
+    writer = ff.ff_writer(network, task, setting, inference, trunk.get("label_as", "first-values"))
     nodes = writer.graph.weighted
     reach = _reach(writer, exits, len(nodes))
     if inference == "one-pass":

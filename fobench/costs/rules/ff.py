@@ -24,6 +24,8 @@ from fobench.costs.setting import PLAIN, Setting
 from fobench.costs.walk import Pass, Writer
 
 INFERENCES = ("multi-pass", "one-pass")
+PATTERNS = "S"
+"""The fixed waves that are added as labels, C x n_0; seeded, a value is worked out where it is added."""
 
 
 def program(
@@ -33,9 +35,10 @@ def program(
     inference: str = "multi-pass",
     score_layers: str = "all",
     peer: float = 0.03,
+    label_as: str = "first-values",
 ) -> Program:
     """Return the program of Forward-Forward with label in the input, or hybrid negatives for a reconstruction."""
-    writer = ff_writer(network, task, setting, inference)
+    writer = ff_writer(network, task, setting, inference, label_as)
     scored = writer.graph.weighted[int(score_layers == "from-second" and len(writer.graph.weighted) > 1) :]
     if inference == "one-pass":
         _head_step(writer, scored)
@@ -52,8 +55,8 @@ def mpezeshki(network: Any, task: Task, setting: Setting = PLAIN) -> Program:
     return replace(program(network, task, setting, peer=0), rule="ff-mpezeshki")
 
 
-def ff_writer(network: Any, task: Task, setting: Setting, inference: str) -> Writer:
-    """Return a writer without output layer, all of whose nodes learn."""
+def ff_writer(network: Any, task: Task, setting: Setting, inference: str, label_as: str = "first-values") -> Writer:
+    """Return a writer without output layer, all of whose nodes learn; it keeps the patterns, if labels are patterns."""
     if inference not in INFERENCES:
         raise CostError(f"inference is {inference!r}; expected one of {', '.join(INFERENCES)}")
     if inference == "one-pass" and task.kind != "classification":
@@ -61,6 +64,8 @@ def ff_writer(network: Any, task: Task, setting: Setting, inference: str) -> Wri
     writer = Writer(network, task, setting, output=False)
     for node in writer.graph.weighted:
         writer.trains(node)
+    if label_as == "pattern" and task.classes:
+        writer.keep(PATTERNS, BufferRole.FEEDBACK, 1 if setting.seeded else task.classes * task.inputs)
     return writer
 
 
@@ -109,9 +114,9 @@ def layer_steps(writer: Writer, peer: float) -> None:
 
 
 def _overlay(writer: Writer, phase: Draft) -> str:
-    """Write positive and negative rows: the label over the first C values, or for a reconstruction a mix of two samples."""
+    """Write positive and negative rows: the label written or added, or for a reconstruction a mix of two samples."""
     rows = phase.value("Z0", BufferRole.ACTIVATION, writer.task.inputs)
-    reads: tuple[str, ...] = (INPUT, *(("y",) if "y" in phase.buffers else ()))
+    reads: tuple[str, ...] = (INPUT, *(("y",) if "y" in phase.buffers else ()), *_patterns(writer))
     if writer.task.kind != "classification" and phase is writer.train:
         mask = phase.value("hybrid", BufferRole.MASK, writer.task.inputs, Kind.FLAG)
         phase.each("hybrid mask drawn", (), mask, in_place=False)
@@ -121,6 +126,11 @@ def _overlay(writer: Writer, phase: Draft) -> str:
     )
     phase.each(f"{rows} = {text}", reads, rows)
     return rows
+
+
+def _patterns(writer: Writer) -> tuple[str, ...]:
+    """Return the patterns that are added to a sample, if there are any."""
+    return (PATTERNS,) if PATTERNS in writer.persistent else ()
 
 
 def multi_pass(writer: Writer, scored: tuple[Node, ...], reach: Mapping[str, float] | None = None) -> None:
@@ -145,7 +155,7 @@ def neutral(
 ) -> Iterator[tuple[Node, str]]:
     """Pass the sample with a neutral label up, and yield each node with weights and its map, normalised or as it is."""
     first = phase.value("Z0^n", BufferRole.ACTIVATION, writer.task.inputs)
-    phase.each("Z0^n = x with 1/C", (INPUT,), first)
+    phase.each("Z0^n = x with 1/C", (INPUT, *_patterns(writer)), first)
     normalised = Normalised(Pass(phase, "^n", role, first=first))
     for node in writer.graph.nodes:
         phase.repeats = reach[node.name] if reach else 1

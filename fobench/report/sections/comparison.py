@@ -77,7 +77,8 @@ def measures(report: ReportInput) -> dict[str, Measure]:
 
 def twins(report: ReportInput, dataset: str) -> list[tuple[str, str]]:
     """Return the A/A arm of a data set: pairs of labels whose learner, arguments and recipe are the same."""
-    headers = (header for header in report.headers if header.part == Part.MEASURE and report.dataset(header) == dataset)
+    here = (header for header in report.headers if not report.is_elsewhere(header.cell.label))
+    headers = (header for header in here if header.part == Part.MEASURE and report.dataset(header) == dataset)
     same: dict[str, set[str]] = {}
     for label, cell in {header.cell.label: header.cell for header in headers}.items():
         plain = cell.as_json()
