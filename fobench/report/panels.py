@@ -29,7 +29,7 @@ FIXED_COLOURS = ("bp", "bpautograd", "drtp", "pepita", "ff", "biofo")
 HEIGHT = 8.0
 """Inches: the tallest figure that leaves room for its caption."""
 
-DENSE = 2.5
+DENSE = 1.5
 """Decades from which a logarithmic axis has one number each, so that they do not touch."""
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")

@@ -98,7 +98,7 @@ def weights(report: ReportInput) -> list[Block]:
             colour, marker = looks[str(label)]
             axes.plot(tail[shares] / tail["square"], [float(s) for s in shares], color=colour, label=label, linewidth=1.2,
                       linestyle=DASHES[marker])  # fmt: skip
-        axes.set(xlabel="|w| / root mean square of w", ylabel="share of weights beyond", title=dataset, yscale="log")
+        axes.set(xlabel="|w| / RMS of w", ylabel="share of weights beyond", title=dataset, yscale="log")
         axes.set_xlim(0, None)
 
     caption = "Tail of the last layer's weights after training, mean over blocks: the share of weights larger than |w|."

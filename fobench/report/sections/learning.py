@@ -36,7 +36,7 @@ METHOD = (
 
 AXES = (
     ("epochs", "epochs, all stages", "", "passes of the training samples"),
-    ("samples", "training samples, all passes", "", "samples trained on"),
+    ("samples", "samples, all passes", "", "samples trained on"),
     ("joules", "energy", "J", "energy spent"),
 )
 """Column of the curves, words and unit of the axis, words of the caption."""
@@ -59,7 +59,7 @@ def _figures(report: ReportInput, found: pd.DataFrame, axis: tuple[str, str, str
     if found.empty:
         return []
     column, words, unit, caption = axis
-    shown = numbers.scale([found[column].max()], unit, prefixed=column == "joules")
+    shown = numbers.scale([found[column].max()], unit, prefixed=column != "epochs")
     looks = styles(report.labels)
 
     def draw(axes: Axes, dataset: str) -> None:
@@ -69,11 +69,9 @@ def _figures(report: ReportInput, found: pd.DataFrame, axis: tuple[str, str, str
                 line[column] / shown.divisor, 100 * line.error, linestyle=DASHES[marker], color=colour, label=label,
                 linewidth=1.2, marker=marker, markersize=4 if len(line) <= FEW else 0, markeredgewidth=0,
             )  # fmt: skip
-        axes.set(
-            xlabel=f"{words} [{shown.unit}]" if unit else words, ylabel="error on the test split [%]", title=dataset
-        )
+        axes.set(xlabel=f"{words} [{shown.unit}]" if shown.unit else words, ylabel="test error [%]", title=dataset)
         axes.set_xlim(0, None)
-        axes.locator_params(axis="x", nbins=5)
+        axes.locator_params(axis="x", nbins=4)
         errors = found.error[found.dataset == dataset]
         if errors.max() > WIDE * errors.min() > 0:
             logarithmic(axes, "y")

@@ -16,6 +16,7 @@ from fobench.report.provenance import MARKS, MEANING
 from fobench.report.sections.costs import JOULES_PER_WH, energy_meters
 from fobench.report.sections.error import ERROR
 from fobench.report.tables import Estimates, Measure, lookup, value
+from fobench.report.wording import listing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,9 +30,10 @@ PALE = 0.3
 
 @dataclass(frozen=True)
 class _Cost:
-    """One horizontal axis: name of the figure, words, and the measure."""
+    """One horizontal axis: name of the figure, its label, words for captions, and the measure."""
 
     name: str
+    axis: str
     words: str
     measure: Measure
 
@@ -53,9 +55,9 @@ def _costs(report: ReportInput) -> list[_Cost]:
     live = Measure("", "memory_peak", "train", "B", channel="total", meter="live-tensors")
     macs = Measure("", "macs", "train", "MAC", meter="macs")
     return [
-        *(_Cost("energy", f"energy per training ({measure.meter})", measure) for measure in energy),
-        _Cost("memory", "peak of live tensors in a step", live),
-        _Cost("macs", "MACs per training sample", macs),
+        *(_Cost("energy", "energy", f"energy per training ({measure.meter})", measure) for measure in energy),
+        _Cost("memory", "peak of live tensors", "peak of live tensors in a step", live),
+        _Cost("macs", "MACs per sample", "MACs per training sample", macs),
     ]
 
 
@@ -73,7 +75,7 @@ def _part(report: ReportInput, cost: _Cost, errors: Estimates) -> list[Block]:
         return []
     kind = MEANING[next(iter(spent.values())).provenance].partition(" ")[0]
     caption = f"Error against {cost.words} ({kind}), means over blocks. Line: the front; pale: learners off it."
-    draw = _Drawing(points, styles(report.labels), f"{cost.words} [{shown.unit}]")
+    draw = _Drawing(points, styles(report.labels), f"{cost.axis} [{shown.unit}]")
     figures: list[Figure] = Panels(draw, sorted(points), height=2.7, legend=True).figures(
         f"pareto-{cost.name}", caption
     )
@@ -142,4 +144,4 @@ def _table(
 
 def _beaten(label: str, group: Mapping[str, Point]) -> str:
     beaten = [other for other in group if label in beaten_by(other, group)]
-    return ", ".join(beaten) or "none"
+    return listing(beaten) or "none"

@@ -71,7 +71,7 @@ def _figures(report: ReportInput, shares: pd.DataFrame) -> list[Figure]:
                 ends[row.label] += row.value / shown.divisor
         axes.set_yticks(list(heights.values()), list(heights))
         axes.set_ylim(len(heights) - 0.4, -0.6)
-        axes.set(xlabel=f"per training sample [{shown.unit}]", title=dataset)
+        axes.set(xlabel=f"per sample [{shown.unit}]", title=dataset)
 
     height = 0.9 + 0.2 * len(report.labels)
     panels = Panels(draw, sorted(shares.dataset.unique()), height, legend=True, shared=True)
