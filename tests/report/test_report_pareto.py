@@ -43,7 +43,7 @@ def test_the_tables_name_the_front_of_each_cost(tmp_path) -> None:
     assert [table.caption.partition(" and ")[2] for table in tables] == [
         "energy per training (rapl).", "peak of live tensors in a step.", "MACs per training sample.",
     ]  # fmt: skip
-    assert all([(row[1], row[4]) for row in table.rows] == [("bp", "drtp, ff")] for table in tables)
+    assert all([(row[1], row[4]) for row in table.rows] == [("bp", "drtp and ff")] for table in tables)
     assert [block.name for block in blocks if isinstance(block, Figure)] == [
         "pareto-energy", "pareto-memory", "pareto-macs",
     ]  # fmt: skip
