@@ -68,3 +68,12 @@ def test_without_errors_there_is_no_front(tmp_path) -> None:
         path.write_text("\n".join(lines) + "\n")
     blocks = pareto(read(folder))
     assert [type(block) for block in blocks[1:]] == [Note]
+
+
+def test_a_learner_that_beats_nobody_says_so_and_many_are_counted(tmp_path) -> None:
+    alone = pareto(read(Synthetic(labels=("bp",), datasets=("digits",)).write(tmp_path / "alone")))
+    assert {row[4] for block in alone if isinstance(block, Table) for row in block.rows} == {"none"}
+    labels = tuple(f"l{number:02d}" for number in range(40))
+    many = pareto(read(Synthetic(labels=labels, datasets=("digits",), seeds=(0,)).write(tmp_path / "many")))
+    beaten = [row[4] for block in many if isinstance(block, Table) for row in block.rows]
+    assert beaten == ["l01, l02, l03, l04 and 35 others"] * 3

@@ -144,4 +144,4 @@ def _table(
 
 def _beaten(label: str, group: Mapping[str, Point]) -> str:
     beaten = [other for other in group if label in beaten_by(other, group)]
-    return listing(beaten) or "none"
+    return listing(beaten) if beaten else "none"
