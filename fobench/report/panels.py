@@ -29,8 +29,8 @@ FIXED_COLOURS = ("bp", "bpautograd", "drtp", "pepita", "ff", "biofo")
 HEIGHT = 8.0
 """Inches: the tallest figure that leaves room for its caption."""
 
-DENSE = 1.5
-"""Decades from which a logarithmic axis has one number each, so that they do not touch."""
+TICKS = {1.5: (1.0, 2.0, 5.0), 2.5: (1.0, 3.0), math.inf: (1.0,)}
+"""Numbers in each decade of a logarithmic axis that spans fewer decades than this, so that they do not touch."""
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 
@@ -97,12 +97,12 @@ class Panels:
 
 
 def logarithmic(axes: Axes, side: str) -> None:
-    """Make one side of a panel, `x` or `y`, logarithmic, with plain numbers at 1, 2, 5, 10, ..."""
+    """Make one side of a panel, `x` or `y`, logarithmic, with few plain numbers."""
     axes.set(**{f"{side}scale": "log"})
     axis = axes.xaxis if side == "x" else axes.yaxis
     low, high = sorted(axis.get_data_interval())
     decades = math.log10(high / low) if low > 0 else 0
-    axis.set_major_locator(LogLocator(subs=(1, 2, 5) if decades < DENSE else (1,)))
+    axis.set_major_locator(LogLocator(subs=next(subs for most, subs in TICKS.items() if decades < most)))
     axis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axis.set_minor_formatter(NullFormatter())
 

@@ -223,7 +223,7 @@ def test_co2e_is_a_column_only_where_a_country_is_given(tmp_path: Path) -> None:
     page = shown(learning(tmp_path, COURSE), Scenario(country="FRA"))
     france = carbon_intensity("FRA")
     micrograms = 40 / 3.6e6 * france.grams_per_kwh * 1e6
-    assert "CO2e per training [µg]" in page
+    assert "CO2e [µg]" in page
     assert f"| {micrograms:.1f}ᵉ |" in page
     assert f"France, {france.year}" in page
 
