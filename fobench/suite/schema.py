@@ -17,8 +17,11 @@ from fobench.suite.document import Document, Place, shown
 DTYPES = ("float32", "float64", "bfloat16", "float16")
 METERS = ("clock", "codecarbon", "rapl", "nvml")
 TRACERS = ("macs", "fvcore", "live-tensors", "process-memory", "memory-profiler", "cuda-memory")
-"""Defaults of a plan in a suite: every built-in instrument but state tracers. One that is absent on a machine leaves its reason in the
-header; a list that depended on what is installed would give the same suite other cell ids elsewhere."""
+"""Defaults of a plan in a suite: every built-in instrument but state tracers.
+
+One that is absent on a machine leaves its reason in the header; a list that depended on what is installed would give the
+same suite other cell ids elsewhere.
+"""
 
 STRICT = ConfigDict(strict=True, extra="forbid")
 OPEN = ConfigDict(strict=True, extra="allow")

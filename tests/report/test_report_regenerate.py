@@ -26,10 +26,10 @@ def test_every_figure_of_the_report_is_listed_in_order(tmp_path) -> None:
     assert len(set(names)) == len(names), "no figure overwrites another"
 
 
-@pytest.mark.parametrize("options", [[], ["--baseline", "ff", "--country", "FRA"], ["--margin", "0.1", "--mixed"]])
+@pytest.mark.parametrize("options", [[], ["--baseline", "ff", "--mixed", "--country", "FRA"]])
 def test_the_command_of_a_report_writes_the_same_figures(options, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
-    Synthetic(labels=("bp", "ff"), datasets=("digits",), seeds=(0, 1)).write(tmp_path / "results")
+    Synthetic(labels=("bp", "ff"), datasets=("digits",), seeds=(0,)).write(tmp_path / "results")
     first = CliRunner().invoke(app, ["report", "synthetic", "--output", "a", "--format", "md", *options])
     assert first.exit_code == 0, first.output
     text = (tmp_path / "a/synthetic/report.md").read_text()
