@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from fobench.contracts import Part
 from fobench.report.inputs import ReportInput
 from fobench.report.trajectory import trajectories
+
+Array = NDArray[Any]
 
 KEYS = ["label", "dataset", "seed"]
 
@@ -45,3 +51,11 @@ def _joules(report: ReportInput, meter: str) -> dict[tuple[str, str, int, int], 
     """Return the joules spent before each score, by label, data set, seed and place in the training."""
     paths = trajectories(report, meter) if meter else {}
     return {(*key, place): joules for key, path in paths.items() for place, joules in enumerate(path.joules)}
+
+
+def joined(rows: pd.DataFrame, x: str, y: str) -> tuple[Array, Array]:
+    """Return the lines of all seeds as one with gaps: one thing to draw, however many blocks there are."""
+    rows = rows.sort_values("seed", kind="stable")
+    seeds = rows.seed.to_numpy()
+    gaps = np.flatnonzero(seeds[1:] != seeds[:-1]) + 1
+    return np.insert(rows[x].to_numpy(float), gaps, np.nan), np.insert(rows[y].to_numpy(float), gaps, np.nan)

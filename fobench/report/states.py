@@ -10,7 +10,7 @@ from scipy.stats import laplace, norm
 
 from fobench.contracts import Phase, Provenance
 from fobench.report import numbers
-from fobench.report.curves import epochs_passed
+from fobench.report.curves import epochs_passed, joined
 from fobench.report.document import Block, Cell, Column, Table, Value
 from fobench.report.inputs import ReportInput
 from fobench.report.panels import DASHES, Panels, styles
@@ -42,9 +42,9 @@ def alignment(report: ReportInput) -> list[Block]:
         for label, found in rows[rows.dataset == dataset].groupby("label"):
             colour, marker = looks[str(label)]
             for symbol, strength in _strengths(found.channel).items():
-                for _, line in found[found.channel == symbol].groupby("seed"):
-                    axes.plot(line.epochs, line.value, color=colour, linestyle=DASHES[marker], alpha=strength, linewidth=1.2,
-                              label=label if strength == 1 else None)  # fmt: skip
+                x, y = joined(found[found.channel == symbol], "epochs", "value")
+                axes.plot(x, y, color=colour, linestyle=DASHES[marker], alpha=strength, linewidth=1.2,
+                          label=label if strength == 1 else None)  # fmt: skip
         axes.set(xlabel="epochs, all stages", ylabel="angle [deg]", title=dataset, xlim=(0, None))
 
     caption = (

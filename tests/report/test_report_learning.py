@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +13,7 @@ from living_results import SLOWNESS, Living
 from synthetic_results import Synthetic
 
 from fobench.report.convergence import FIT_EPOCHS, Plateau, published, robust
-from fobench.report.curves import curves
+from fobench.report.curves import curves, joined
 from fobench.report.document import Note, Table, Value
 from fobench.report.inputs import read
 from fobench.report.sections.learning import learning
@@ -116,3 +118,10 @@ def test_results_without_classes_or_with_few_scores_say_why_nothing_is_fitted(tm
 def test_without_scores_there_is_no_curve(tmp_path) -> None:
     blocks = learning(read(Synthetic().write(tmp_path)))
     assert [type(block) for block in blocks[1:]] == [Note]
+
+
+def test_lines_of_blocks_are_drawn_as_one_with_gaps() -> None:
+    rows = pd.DataFrame({"seed": [1, 0, 1, 0, 2], "epochs": [1, 1, 2, 2, 1], "error": [0.5, 0.4, 0.3, 0.2, 0.1]})
+    x, y = joined(rows, "epochs", "error")
+    assert x.tolist() == pytest.approx([1, 2, math.nan, 1, 2, math.nan, 1], nan_ok=True)
+    assert y.tolist() == pytest.approx([0.4, 0.2, math.nan, 0.5, 0.3, math.nan, 0.1], nan_ok=True)

@@ -8,7 +8,7 @@ from synthetic_results import Synthetic
 
 from fobench.report.document import Figure, Note, Table
 from fobench.report.inputs import read
-from fobench.report.pareto import beaten_by, front
+from fobench.report.pareto import beats, front
 from fobench.report.sections.pareto import pareto
 
 POINTS = st.dictionaries(st.text("abcdefgh", min_size=1, max_size=2), st.tuples(st.integers(0, 5), st.integers(0, 5)))
@@ -17,8 +17,8 @@ POINTS = st.dictionaries(st.text("abcdefgh", min_size=1, max_size=2), st.tuples(
 def test_the_front_of_five_points_by_hand() -> None:
     points = {"cheap": (1, 9), "middle": (2, 5), "worse": (3, 5), "best": (8, 1), "lost": (9, 9)}
     assert front(points) == ["cheap", "middle", "best"]
-    assert beaten_by("worse", points) == ["middle"]
-    assert beaten_by("lost", points) == ["cheap", "middle", "best"]
+    assert [name for name in points if beats(points[name], points["worse"])] == ["middle"]
+    assert not beats(points["cheap"], points["cheap"])
 
 
 def test_equal_points_stand_on_the_front_together() -> None:
@@ -32,7 +32,6 @@ def test_no_point_of_the_front_is_beaten_and_every_other_is(points) -> None:
     for name, (x, y) in points.items():
         beaten = any((u <= x and v <= y) and (u < x or v < y) for u, v in points.values())
         assert (name in best) != beaten
-        assert bool(beaten_by(name, points)) == beaten
     assert [points[name][0] for name in best] == sorted(points[name][0] for name in best)
 
 

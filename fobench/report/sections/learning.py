@@ -9,7 +9,7 @@ import pandas as pd
 from fobench.contracts import Provenance
 from fobench.report import convergence, numbers
 from fobench.report.convergence import Plateau
-from fobench.report.curves import curves
+from fobench.report.curves import curves, joined
 from fobench.report.document import Block, Cell, Column, Figure, Heading, Note, Prose, Table, Value
 from fobench.report.inputs import ReportInput
 from fobench.report.panels import DASHES, Panels, logarithmic, styles
@@ -63,12 +63,12 @@ def _figures(report: ReportInput, found: pd.DataFrame, axis: tuple[str, str, str
     looks = styles(report.labels)
 
     def draw(axes: Axes, dataset: str) -> None:
-        for (label, _), line in found[found.dataset == dataset].groupby(["label", "seed"]):
+        for label, rows in found[found.dataset == dataset].groupby("label"):
             colour, marker = looks[str(label)]
-            axes.plot(
-                line[column] / shown.divisor, 100 * line.error, linestyle=DASHES[marker], color=colour, label=label,
-                linewidth=1.2, marker=marker, markersize=4 if len(line) <= FEW else 0, markeredgewidth=0,
-            )  # fmt: skip
+            x, y = joined(rows, column, "error")
+            few = len(rows) <= FEW * rows.seed.nunique()
+            axes.plot(x / shown.divisor, 100 * y, linestyle=DASHES[marker], color=colour, label=label, linewidth=1.2,
+                      marker=marker, markersize=4 if few else 0, markeredgewidth=0)  # fmt: skip
         axes.set(xlabel=f"{words} [{shown.unit}]" if shown.unit else words, ylabel="test error [%]", title=dataset)
         axes.set_xlim(0, None)
         axes.locator_params(axis="x", nbins=4)

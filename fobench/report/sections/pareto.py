@@ -11,7 +11,7 @@ from fobench.report import numbers
 from fobench.report.document import Block, Column, Figure, Heading, Note, Prose, Table, Value
 from fobench.report.inputs import ReportInput
 from fobench.report.panels import Panels, logarithmic, styles
-from fobench.report.pareto import Point, beaten_by, front
+from fobench.report.pareto import Point, beats, front
 from fobench.report.provenance import MARKS, MEANING
 from fobench.report.sections.costs import JOULES_PER_WH, energy_meters
 from fobench.report.sections.error import ERROR
@@ -143,5 +143,5 @@ def _table(
 
 
 def _beaten(label: str, group: Mapping[str, Point]) -> str:
-    beaten = [other for other in group if label in beaten_by(other, group)]
+    beaten = [other for other in group if beats(group[label], group[other])]
     return listing(beaten) if beaten else "none"
