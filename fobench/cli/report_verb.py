@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+WHERE_AND_HOW = ("output", "format")
+"""Options that change no number and no figure."""
+
 
 def verb(
+    context: typer.Context,
     target: Annotated[str, typer.Argument(help="A suite's name, its YAML file, or a results folder.")],
     results: Annotated[Path, typer.Option(help="Folder that holds the results of all suites.")] = Path("results"),
     output: Annotated[Path, typer.Option(help="Folder to write reports to, one folder per suite.")] = Path("reports"),
@@ -37,9 +42,22 @@ def verb(
     from fobench.report.units import Scenario
 
     options = {
+        "command": _again(context),
         "comparison": Rules(baseline, margin, mixed),
         "units": Scenario(battery_mah, battery_v, updates, inferences, target_error, country, baseline),
     }
     formats = [name.strip() for name in format.split(",") if name.strip()]
     for path in build(results_folder(target, results), output, machine, formats, options):
         print(path)
+
+
+def _again(context: typer.Context) -> str:
+    """Return the command line that writes the same figures: the arguments given, as Markdown."""
+    words = ["fobench", "report"]
+    for parameter in context.command.params:
+        value = context.params.get(str(parameter.name))
+        if parameter.param_type_name == "argument":
+            words.append(str(value))
+        elif value != parameter.get_default(context) and parameter.name not in WHERE_AND_HOW:
+            words += [parameter.opts[0]] if value is True else [parameter.opts[0], str(value)]
+    return shlex.join([*words, "--format", "md"])

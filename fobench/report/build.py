@@ -9,6 +9,7 @@ from types import MappingProxyType
 from fobench import plugins
 from fobench.report.document import Block, Document
 from fobench.report.inputs import ReportError, ReportInput, read
+from fobench.report.regenerate import regeneration
 from fobench.report.render import html, markdown, sheets, typst
 from fobench.report.wording import budget
 
@@ -37,7 +38,8 @@ def build(
 ) -> list[Path]:
     """Write the report of one results folder below `output/SUITE` and return the paths; raises ReportError.
 
-    `options` holds what single sections take beside the results, by section name: `comparison.Rules`, `units.Scenario`.
+    `options` holds what single sections take beside the results, by section name: `comparison.Rules`, `units.Scenario`;
+    and as `command` the command line that the last page gives.
     """
     unknown = [name for name in formats if name not in RENDERERS]
     if unknown or not formats:
@@ -53,6 +55,7 @@ def document(report: ReportInput, options: Mapping[str, object] = MappingProxyTy
     for name in section_names():
         section: Callable[..., list[Block]] = plugins.load(name, "sections")
         blocks += section(report, options[name]) if name in options else section(report)
+    blocks += regeneration(blocks, str(options.get("command", f"fobench report {report.suite} --format md")))
     return Document(f"What learning costs: {report.suite}", f"{report.machine}; {budget(report)}", tuple(blocks))
 
 

@@ -72,6 +72,8 @@ def robust(epochs: Sequence[float], accuracies: Sequence[float]) -> Plateau | st
         return found
     if found.slowness > x.max():
         return f"half of the plateau lies beyond the last score ({found.slowness:.3g} epochs)"
+    if found.half_width is not None and found.half_width >= found.slowness:
+        return f"the interval of the slowness includes 0 ({found.slowness:.2g} ± {found.half_width:.2g} epochs)"
     if not 0 <= found.plateau <= 1:
         return f"the plateau lies at {100 * found.plateau:.0f} %"
     return found

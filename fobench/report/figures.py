@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 import seaborn as sns
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from fobench.report import numbers
 from fobench.report.document import Block, Note
 from fobench.report.inputs import ReportInput
-from fobench.report.panels import DASHES, Panels, styles
+from fobench.report.panels import DASHES, Panels, logarithmic, styles
 from fobench.report.provenance import MEANING
 
 if TYPE_CHECKING:
@@ -66,10 +65,7 @@ def error_against_energy(report: ReportInput, meter: str) -> list[Block]:
             )
         axes.set(xlabel=f"energy per training [{shown.unit}]", ylabel="error [%]", title=dataset, ylim=(0, None))
         if both.joules.max() > 20 * both.joules.min() > 0:
-            axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-            axes.xaxis.set_minor_formatter(NullFormatter())
+            logarithmic(axes, "x")
         else:
             axes.set_xlim(0, None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from fobench.report.document import Figure
 
@@ -26,6 +28,9 @@ FIXED_COLOURS = ("bp", "bpautograd", "drtp", "pepita", "ff", "biofo")
 
 HEIGHT = 8.0
 """Inches: the tallest figure that leaves room for its caption."""
+
+TICKS = {1.5: (1.0, 2.0, 5.0), 2.5: (1.0, 3.0), math.inf: (1.0,)}
+"""Numbers in each decade of a logarithmic axis that spans fewer decades than this, so that they do not touch."""
 
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 
@@ -89,6 +94,17 @@ class Panels:
             figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
             plt.close(figure)
         return buffer.getvalue()
+
+
+def logarithmic(axes: Axes, side: str) -> None:
+    """Make one side of a panel, `x` or `y`, logarithmic, with few plain numbers."""
+    axes.set(**{f"{side}scale": "log"})
+    axis = axes.xaxis if side == "x" else axes.yaxis
+    low, high = sorted(axis.get_data_interval())
+    decades = math.log10(high / low) if low > 0 else 0
+    axis.set_major_locator(LogLocator(subs=next(subs for most, subs in TICKS.items() if decades < most)))
+    axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    axis.set_minor_formatter(NullFormatter())
 
 
 def _legend(figure: Any) -> None:

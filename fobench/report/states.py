@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 MARK = MARKS[Provenance.MEASURED]
 MEASURED_NOTE = f"{MARK} = measured: read off trained weights, so that it differs between seeds"
+MOST_PANELS = 24
+"""Panels of one learner and data set each that are still a figure; more are a table only."""
+
 FIRST = [Column("Data set", number=False), Column("Learner", number=False)]
 
 
@@ -95,7 +98,7 @@ def weights(report: ReportInput) -> list[Block]:
             colour, marker = looks[str(label)]
             axes.plot(tail[shares] / tail["square"], [float(s) for s in shares], color=colour, label=label, linewidth=1.2,
                       linestyle=DASHES[marker])  # fmt: skip
-        axes.set(xlabel="|w| / root mean square of w", ylabel="share of weights beyond", title=dataset, yscale="log")
+        axes.set(xlabel="|w| / RMS of w", ylabel="share of weights beyond", title=dataset, yscale="log")
         axes.set_xlim(0, None)
 
     caption = "Tail of the last layer's weights after training, mean over blocks: the share of weights larger than |w|."
@@ -156,28 +159,69 @@ def goodness(report: ReportInput) -> list[Block]:
         "Goodness of test samples after training: median and quartiles under the own label (filled) and under a wrong one "
         "(open), mean over blocks; horizontal line: the layer's threshold."
     )
-    return [*Panels(draw, sorted(rows.panel.unique()), height=2.4).figures("goodness", caption)]
+    names = sorted(rows.panel.unique())
+    figures = Panels(draw, names, height=2.4).figures("goodness", caption) if len(names) <= MOST_PANELS else []
+    return [*figures, _grades(means)]
+
+
+def _grades(means: pd.Series) -> Table:
+    made = []
+    for (panel, label), found in means.groupby(["panel", "label"]):
+        graded = found[panel][label]
+        for depth, threshold in graded["threshold"][""].items():
+            medians = (graded[sign]["0.5"][depth] for sign in ("positive", "negative"))
+            made.append((panel, f"{depth}", *(_number(value) for value in (*medians, threshold))))
+    columns = (
+        Column("Learner and data set", number=False), Column("Layer"), Column("Own label"), Column("Wrong label"),
+        Column("Threshold"),
+    )  # fmt: skip
+    return Table(
+        "Median goodness of test samples after training, mean over blocks.", columns, tuple(made), (MEASURED_NOTE,)
+    )
 
 
 def exits(report: ReportInput) -> list[Block]:
-    """Return the share of test samples that leave after each layer, for learners with early exit."""
+    """Return the shares of test samples that leave after each layer, for learners with early exit."""
     rows = _rows(report, "exits", "depth")
     if rows.empty:
         return []
-    rows = rows.assign(panel=_panels(rows), depth=rows.value.astype(int))
-    counts = rows.groupby(["panel", "label", "depth"]).samples.sum()
-    looks = styles(report.labels)
+    counts = (
+        rows.assign(depth=rows.value.astype(int)).groupby(["dataset", "label", "depth"]).samples.sum().astype(float)
+    )
+    shares = 100 * counts / counts.groupby(["dataset", "label"]).transform("sum")
+    deepest = int(rows.value.max())
+    shades = [str(1 - 0.85 * depth / deepest) for depth in range(1, deepest + 1)]
+    labels = sorted(rows.label.unique())
 
-    def draw(axes: Axes, panel: str) -> None:
-        (label,) = counts[panel].index.get_level_values("label").unique()
-        found = counts[panel][label]
-        share = 100 * found.astype(float) / found.sum()
-        axes.bar(share.index, share, 0.72, color=looks[label][0])
-        axes.set(xlabel="layers used", ylabel="test samples [%]", title=panel, ylim=(0, 100))
-        axes.set_xticks(range(1, int(rows.depth.max()) + 1))
+    def draw(axes: Axes, dataset: str) -> None:
+        found = shares[dataset].unstack("depth").reindex(labels)
+        ends = pd.Series(0.0, labels)
+        for depth in found.columns:
+            width = found[depth].fillna(0)
+            axes.barh(
+                labels, width, 0.72, ends, color=shades[depth - 1], label=f"{depth}", edgecolor="white", linewidth=0.6
+            )
+            ends += width
+        axes.invert_yaxis()
+        axes.set(xlabel="test samples [%]", title=dataset, xlim=(0, 100))
 
-    caption = "Layers that test samples used before they left, all blocks together."
-    return [*Panels(draw, sorted(rows.panel.unique()), height=2.2).figures("exits", caption)]
+    caption = "Layers that test samples used before they left (number of layers below), all blocks together."
+    panels = Panels(draw, sorted(rows.dataset.unique()), 1.1 + 0.2 * len(labels), legend=True)
+    return [*panels.figures("exits", caption), _depths(shares)]
+
+
+def _depths(shares: pd.Series) -> Table:
+    wide = shares.unstack("depth")
+    rows = tuple(
+        (
+            *map(str, key),
+            *(MISSING if pd.isna(share) else _number(share) for share in row),
+            _number((row * row.index).sum() / 100),
+        )
+        for key, row in wide.iterrows()
+    )
+    columns = (*FIRST, *(Column(f"{depth} [%]", "layers used") for depth in wide.columns), Column("Mean [layers]"))
+    return Table("Share of test samples by the layers that they used.", columns, rows, (MEASURED_NOTE,))
 
 
 def _rows(report: ReportInput, meter: str, quantity: str) -> pd.DataFrame:

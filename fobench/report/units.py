@@ -14,6 +14,10 @@ from fobench.report.inputs import ReportError
 
 JOULES_PER_WH = 3600.0
 SECONDS_PER_HOUR = 3600.0
+CAR_G_PER_KM = 409 / 1.609344
+"""g CO2e per km of an average car in the United States: 409 g per mile (EPA), as codecarbon takes it."""
+LAMP_W = 10.0
+"""W of the LED lamp that joules are compared with."""
 CARBON_TABLE = Path("data", "private_infra", "global_energy_mix.json")
 """Place of the table of countries in the package codecarbon."""
 
@@ -129,6 +133,16 @@ def middle(blocks: Sequence[Reached]) -> Reached:
 def grams_co2e(joules: float, intensity: Intensity) -> float:
     """Return g CO2e from J."""
     return watt_hours(joules) / 1000 * intensity.grams_per_kwh
+
+
+def car_metres(grams: float) -> float:
+    """Return the m that an average car goes for g CO2e."""
+    return 1000 * grams / CAR_G_PER_KM
+
+
+def lamp_seconds(joules: float) -> float:
+    """Return the s that an LED lamp of `LAMP_W` burns on J."""
+    return joules / LAMP_W
 
 
 def carbon_intensity(country: str) -> Intensity:

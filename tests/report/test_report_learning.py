@@ -64,6 +64,7 @@ def test_the_interval_of_a_noisy_curve_holds_the_true_slowness() -> None:
         ([0.5] * 4, "4 scores, a fit takes 5"),
         ([0.5], "1 score, a fit takes 5"),
         ([0.5] * 9, "flat"),
+        ([0.9, 0.5, 0.9, 0.4, 0.9, 0.6, 0.9], "interval of the slowness includes 0|no least squares"),
         ([0.1 * x for x in range(1, 10)], "beyond the last score|plateau lies at"),
     ],
 )

@@ -43,7 +43,7 @@ def test_the_tables_name_the_front_of_each_cost(tmp_path) -> None:
     assert [table.caption.partition(" and ")[2] for table in tables] == [
         "energy per training (rapl).", "peak of live tensors in a step.", "MACs per training sample.",
     ]  # fmt: skip
-    assert all([(row[1], row[4]) for row in table.rows] == [("bp", "drtp, ff")] for table in tables)
+    assert all([(row[1], row[4]) for row in table.rows] == [("bp", "drtp and ff")] for table in tables)
     assert [block.name for block in blocks if isinstance(block, Figure)] == [
         "pareto-energy", "pareto-memory", "pareto-macs",
     ]  # fmt: skip
@@ -68,3 +68,12 @@ def test_without_errors_there_is_no_front(tmp_path) -> None:
         path.write_text("\n".join(lines) + "\n")
     blocks = pareto(read(folder))
     assert [type(block) for block in blocks[1:]] == [Note]
+
+
+def test_a_learner_that_beats_nobody_says_so_and_many_are_counted(tmp_path) -> None:
+    alone = pareto(read(Synthetic(labels=("bp",), datasets=("digits",)).write(tmp_path / "alone")))
+    assert {row[4] for block in alone if isinstance(block, Table) for row in block.rows} == {"none"}
+    labels = tuple(f"l{number:02d}" for number in range(40))
+    many = pareto(read(Synthetic(labels=labels, datasets=("digits",), seeds=(0,)).write(tmp_path / "many")))
+    beaten = [row[4] for block in many if isinstance(block, Table) for row in block.rows]
+    assert beaten == ["l01, l02, l03, l04 and 35 others"] * 3

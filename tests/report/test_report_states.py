@@ -67,3 +67,24 @@ def test_without_state_tracers_the_section_says_how_to_ask(tmp_path) -> None:
     assert len(found) == 2
     assert isinstance(found[1], Note)
     assert "alignment, weights, goodness" in found[1].text
+
+
+def test_depths_of_exits_are_shares_with_their_mean(blocks) -> None:
+    (depths,) = (table for table in tables(blocks) if "layers that they used" in table.caption)
+    assert [column.header for column in depths.columns[2:]] == ["1 [%]", "3 [%]", "Mean [layers]"]
+    for row in depths.rows:  # 300 of 400 samples leave after the first layer, 100 after the third
+        assert [cell.number for cell in row[2:]] == pytest.approx([75, 25, 1.5])
+
+
+def test_goodness_is_told_layer_by_layer_with_its_threshold(blocks) -> None:
+    (grades,) = (table for table in tables(blocks) if table.caption.startswith("Median goodness"))
+    assert [(*row[:2], *(cell.number for cell in row[2:])) for row in grades.rows] == [
+        (f"{label}, digits", str(layer), 7, 2, 4) for label in ("fa", "ff") for layer in (1, 2)
+    ]
+
+
+def test_many_panels_of_goodness_become_a_table_only(tmp_path) -> None:
+    labels = tuple(f"ff-{number:02d}" for number in range(25))
+    found = diagnostics(read(Living(labels=labels, datasets=("digits",), seeds=(0,), stages=1).write(tmp_path)))
+    assert [block.name for block in found if isinstance(block, Figure)] == ["alignment", "weights", "exits"]
+    assert any(len(table.rows) == 50 for table in tables(found))

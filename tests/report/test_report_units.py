@@ -24,12 +24,14 @@ from fobench.report.units import (
     Scenario,
     battery_days,
     battery_joules,
+    car_metres,
     carbon_intensity,
     energy_delay_product,
     grams_co2e,
     inference_share,
     joules_per_sample,
     joules_to_target,
+    lamp_seconds,
     middle,
     millijoules,
     watt_hours,
@@ -96,6 +98,11 @@ def test_co2e_of_the_page() -> None:
     assert grams_co2e(TRAINING_J, france) == pytest.approx(0.001401, rel=5e-4)
     assert "= 0.001401 g" in PAGE
     assert grams_co2e(3.6e6, france) == pytest.approx(56.039)
+    assert car_metres(409) == pytest.approx(1609.344), "a mile"
+    assert car_metres(grams_co2e(TRAINING_J, france)) == pytest.approx(5.513e-3, rel=5e-4)
+    assert "here 5.513 mm" in PAGE
+    assert lamp_seconds(TRAINING_J) == 9
+    assert "here 9 s" in PAGE
 
 
 def test_the_target_of_the_page() -> None:
@@ -216,7 +223,7 @@ def test_co2e_is_a_column_only_where_a_country_is_given(tmp_path: Path) -> None:
     page = shown(learning(tmp_path, COURSE), Scenario(country="FRA"))
     france = carbon_intensity("FRA")
     micrograms = 40 / 3.6e6 * france.grams_per_kwh * 1e6
-    assert "CO2e per training [µg]" in page
+    assert "CO2e [µg]" in page
     assert f"| {micrograms:.1f}ᵉ |" in page
     assert f"France, {france.year}" in page
 

@@ -12,7 +12,7 @@ from fobench.report.convergence import Plateau
 from fobench.report.curves import curves
 from fobench.report.document import Block, Cell, Column, Figure, Heading, Note, Prose, Table, Value
 from fobench.report.inputs import ReportInput
-from fobench.report.panels import DASHES, Panels, styles
+from fobench.report.panels import DASHES, Panels, logarithmic, styles
 from fobench.report.provenance import MARKS
 from fobench.report.sections.costs import energy_meters
 from fobench.report.tables import MISSING
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 FEW = 30
 """Scores of a line up to which each has a marker."""
+
+WIDE = 5
+"""Ratio of errors from which they stand on a logarithmic axis."""
 
 METHOD = (
     "Scores are taken at the ends of windows nearest to ends of epochs; the stages of a greedy learner follow one another, so "
@@ -33,7 +36,7 @@ METHOD = (
 
 AXES = (
     ("epochs", "epochs, all stages", "", "passes of the training samples"),
-    ("samples", "training samples, all passes", "", "samples trained on"),
+    ("samples", "samples, all passes", "", "samples trained on"),
     ("joules", "energy", "J", "energy spent"),
 )
 """Column of the curves, words and unit of the axis, words of the caption."""
@@ -56,7 +59,7 @@ def _figures(report: ReportInput, found: pd.DataFrame, axis: tuple[str, str, str
     if found.empty:
         return []
     column, words, unit, caption = axis
-    shown = numbers.scale([found[column].max()], unit, prefixed=column == "joules")
+    shown = numbers.scale([found[column].max()], unit, prefixed=column != "epochs")
     looks = styles(report.labels)
 
     def draw(axes: Axes, dataset: str) -> None:
@@ -64,13 +67,16 @@ def _figures(report: ReportInput, found: pd.DataFrame, axis: tuple[str, str, str
             colour, marker = looks[str(label)]
             axes.plot(
                 line[column] / shown.divisor, 100 * line.error, linestyle=DASHES[marker], color=colour, label=label,
-                linewidth=1.2, marker=marker, markersize=3 if len(line) <= FEW else 0, markeredgewidth=0,
+                linewidth=1.2, marker=marker, markersize=4 if len(line) <= FEW else 0, markeredgewidth=0,
             )  # fmt: skip
-        axes.set(
-            xlabel=f"{words} [{shown.unit}]" if unit else words, ylabel="error on the test split [%]", title=dataset
-        )
-        axes.set(xlim=(0, None), ylim=(0, None))
-        axes.locator_params(axis="x", nbins=5)
+        axes.set(xlabel=f"{words} [{shown.unit}]" if shown.unit else words, ylabel="test error [%]", title=dataset)
+        axes.set_xlim(0, None)
+        axes.locator_params(axis="x", nbins=4)
+        errors = found.error[found.dataset == dataset]
+        if errors.max() > WIDE * errors.min() > 0:
+            logarithmic(axes, "y")
+        else:
+            axes.set_ylim(0, None)
 
     by = f" ({meter})" if column == "joules" else ""
     text = f"Error on the test split against {caption}{by}, one line per block; greedy stages follow one another."

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
+from typing import TYPE_CHECKING, Any
 
 from fobench.contracts import Provenance
 from fobench.report import numbers
 from fobench.report.document import Block, Column, Figure, Heading, Note, Prose, Table, Value
 from fobench.report.inputs import ReportInput
-from fobench.report.panels import Panels, styles
+from fobench.report.panels import Panels, logarithmic, styles
 from fobench.report.pareto import Point, beaten_by, front
 from fobench.report.provenance import MARKS, MEANING
 from fobench.report.sections.costs import JOULES_PER_WH, energy_meters
 from fobench.report.sections.error import ERROR
 from fobench.report.tables import Estimates, Measure, lookup, value
+from fobench.report.wording import listing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,9 +30,10 @@ PALE = 0.3
 
 @dataclass(frozen=True)
 class _Cost:
-    """One horizontal axis: name of the figure, words, and the measure."""
+    """One horizontal axis: name of the figure, its label, words for captions, and the measure."""
 
     name: str
+    axis: str
     words: str
     measure: Measure
 
@@ -55,9 +55,9 @@ def _costs(report: ReportInput) -> list[_Cost]:
     live = Measure("", "memory_peak", "train", "B", channel="total", meter="live-tensors")
     macs = Measure("", "macs", "train", "MAC", meter="macs")
     return [
-        *(_Cost("energy", f"energy per training ({measure.meter})", measure) for measure in energy),
-        _Cost("memory", "peak of live tensors in a step", live),
-        _Cost("macs", "MACs per training sample", macs),
+        *(_Cost("energy", "energy", f"energy per training ({measure.meter})", measure) for measure in energy),
+        _Cost("memory", "peak of live tensors", "peak of live tensors in a step", live),
+        _Cost("macs", "MACs per sample", "MACs per training sample", macs),
     ]
 
 
@@ -75,7 +75,7 @@ def _part(report: ReportInput, cost: _Cost, errors: Estimates) -> list[Block]:
         return []
     kind = MEANING[next(iter(spent.values())).provenance].partition(" ")[0]
     caption = f"Error against {cost.words} ({kind}), means over blocks. Line: the front; pale: learners off it."
-    draw = _Drawing(points, styles(report.labels), f"{cost.words} [{shown.unit}]")
+    draw = _Drawing(points, styles(report.labels), f"{cost.axis} [{shown.unit}]")
     figures: list[Figure] = Panels(draw, sorted(points), height=2.7, legend=True).figures(
         f"pareto-{cost.name}", caption
     )
@@ -98,15 +98,15 @@ class _Drawing:
         axes.step([x for x, _ in steps], [y for _, y in steps], where="post", color="0.6", linewidth=1, zorder=1)
         for label, (x, y) in points.items():
             colour, marker = self.looks[label]
-            axes.plot(x, y, marker, color=colour, label=label, markersize=6, alpha=1 if label in best else PALE,
-                      markeredgewidth=0, linestyle="none")  # fmt: skip
-        axes.set(xlabel=self.xlabel, ylabel="error [%]", title=dataset, ylim=(0, None))
+            shared: dict[str, Any] = {"color": colour, "markersize": 6, "markeredgewidth": 0, "linestyle": "none"}
+            axes.plot(x, y, marker, alpha=1 if label in best else PALE, clip_on=False, **shared)
+            axes.plot([], [], marker, label=label, **shared)  # the legend speaks for all panels
+        axes.set(xlabel=self.xlabel, ylabel="error [%]", title=dataset)
+        axes.margins(0.1)
+        axes.set_ylim(0, None)
         sizes = [x for x, _ in points.values()]
         if max(sizes) > 10 * min(sizes) > 0:
-            axes.set_xscale("log")
-            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
-            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-            axes.xaxis.set_minor_formatter(NullFormatter())
+            logarithmic(axes, "x")
         else:
             axes.set_xlim(0, None)
 
@@ -144,4 +144,4 @@ def _table(
 
 def _beaten(label: str, group: Mapping[str, Point]) -> str:
     beaten = [other for other in group if label in beaten_by(other, group)]
-    return ", ".join(beaten) or "none"
+    return listing(beaten) if beaten else "none"

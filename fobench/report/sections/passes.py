@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pandas as pd
-import seaborn as sns
 
 from fobench.contracts import Provenance
 from fobench.report import numbers
@@ -18,15 +17,16 @@ from fobench.report.tables import MISSING
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-ROLES = (
-    "forward", "second_pass", "input_gradient", "weight_update", "input_gradient+weight_update", "projection", "head",
-)  # fmt: skip
-"""Order of the stack; the fifth is work that the counter could not tell apart."""
+COLOURS = {
+    "forward": "#77AADD", "second_pass": "#99DDFF", "input_gradient": "#EE8866", "weight_update": "#44BB99",
+    "input_gradient+weight_update": "#BBCC33", "projection": "#EEDD88", "head": "#FFAABB",
+}  # fmt: skip
+"""By role, in the order of the stack: Tol's light colours, safe for the colour-blind, and none of the learners'.
 
-PALETTE = "cividis"
-"""Not the learners' colours; from dark to light in the order of the stack."""
+The fifth is work that the counter could not tell apart.
+"""
 
-WORDS = {role: role.replace("_", " ").replace("+", " or ") for role in ROLES}
+WORDS = {role: role.replace("_", " ").replace("+", " or ") for role in COLOURS}
 
 METHOD = (
     "Products of one training step by their role, per training sample, mean over the stages of a greedy learner; the white "
@@ -57,8 +57,7 @@ def _shares(report: ReportInput) -> pd.DataFrame:
 
 
 def _figures(report: ReportInput, shares: pd.DataFrame) -> list[Figure]:
-    used = [role for role in ROLES if role in set(shares.role)]
-    colours = dict(zip(ROLES, sns.color_palette(PALETTE, len(ROLES)), strict=True))
+    used = [role for role in COLOURS if role in set(shares.role)]
     shown = numbers.scale(shares.groupby(["label", "dataset"]).value.sum(), "MAC")
     heights = {label: place for place, label in enumerate(report.labels)}
 
@@ -67,12 +66,12 @@ def _figures(report: ReportInput, shares: pd.DataFrame) -> list[Figure]:
         ends = dict.fromkeys(heights, 0.0)
         for role in used:
             for row in part[part.role == role].sort_values("method").itertuples():
-                axes.barh(heights[row.label], row.value / shown.divisor, 0.72, ends[row.label], color=colours[role],
+                axes.barh(heights[row.label], row.value / shown.divisor, 0.72, ends[row.label], color=COLOURS[role],
                           label=WORDS[role], edgecolor="white", linewidth=0.6)  # fmt: skip
                 ends[row.label] += row.value / shown.divisor
         axes.set_yticks(list(heights.values()), list(heights))
         axes.set_ylim(len(heights) - 0.4, -0.6)
-        axes.set(xlabel=f"per training sample [{shown.unit}]", title=dataset)
+        axes.set(xlabel=f"per sample [{shown.unit}]", title=dataset)
 
     height = 0.9 + 0.2 * len(report.labels)
     panels = Panels(draw, sorted(shares.dataset.unique()), height, legend=True, shared=True)
@@ -80,7 +79,7 @@ def _figures(report: ReportInput, shares: pd.DataFrame) -> list[Figure]:
 
 
 def _roles(shares: pd.DataFrame) -> Table:
-    used = [role for role in ROLES if role in set(shares.role)]
+    used = [role for role in COLOURS if role in set(shares.role)]
     sums = shares.groupby(["dataset", "label", "role"]).value.sum()
     shown = numbers.scale(sums, "MAC")
     mark = MARKS[Provenance.ANALYTICAL]

@@ -48,6 +48,7 @@ def derived_units(report: ReportInput, scenario: Scenario | None = None) -> list
     return [
         Heading("Derived units"),
         _energy_table(report, scenario, meters[0], (training, inference)),
+        *_carbon_table(report, scenario, meters[0], training),
         *_target_table(report, scenario, meters[0]),
         *_life_table(report, scenario, meters[0], (training, inference)),
     ]
@@ -63,15 +64,26 @@ def _energy_table(report: ReportInput, scenario: Scenario, meter: str, energies:
         _Quantity("Energy-delay product", "J s", _joined(units.energy_delay_product, training, times), prefixed=False),
     ]
     notes = ["per training sample: every pass of a sample counts, epochs and stages alike"]
-    if scenario.country:
-        found = units.carbon_intensity(scenario.country)
-        grams = _estimated(_joined(lambda joules: units.grams_co2e(joules, found), training))
-        columns.append(_Quantity("CO2e per training", "g", grams))
-        notes.append(
-            f"CO2e: energy of this meter times {numbers.exact(found.grams_per_kwh)} g per kWh, {found.country}, {found.year} "
-            "(table of codecarbon)"
-        )
     return _table(report, f"Energy in derived units, idle power included. Meter: {meter}.", columns, notes)
+
+
+def _carbon_table(report: ReportInput, scenario: Scenario, meter: str, training: Estimates) -> list[Block]:
+    """Say what a training stands for on the grid of the scenario's country, if it names one."""
+    if not scenario.country:
+        return []
+    found = units.carbon_intensity(scenario.country)
+    grams = _estimated(_joined(lambda joules: units.grams_co2e(joules, found), training))
+    columns = [
+        _Quantity("CO2e", "g", grams),
+        _Quantity("An average car's way", "m", _joined(units.car_metres, grams)),
+        _Quantity("Light of an LED lamp", "s", _joined(units.lamp_seconds, training)),
+    ]
+    notes = [
+        f"CO2e: energy of this meter times {numbers.exact(found.grams_per_kwh)} g per kWh, {found.country}, {found.year} "
+        "(table of codecarbon)",
+        f"car: {units.CAR_G_PER_KM:.0f} g CO2e per km (EPA, United States); lamp: {units.LAMP_W:g} W, whatever the country",
+    ]
+    return [_table(report, f"CO2e of one training, and what it compares with. Meter: {meter}.", columns, notes)]
 
 
 def _life_table(
