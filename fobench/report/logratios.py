@@ -80,7 +80,8 @@ def _bootstrap(logs: Array, resamples: int, seed: int) -> tuple[Array, Array]:
 @lru_cache(maxsize=4)
 def _resampling(n: int, resamples: int, seed: int) -> Array:
     """Return the share that each of n values has in each resample, n x resamples."""
-    shares: Array = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples).T / n
+    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
+    shares: Array = np.asarray(counts.T / n, dtype=np.float64)
     return shares
 
 
