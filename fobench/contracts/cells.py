@@ -96,12 +96,12 @@ class Cell:
     @cached_property
     def id(self) -> str:
         """Name of this cell by content: sixteen hexadecimal digits."""
-        return _digest(self.as_json())
+        return _digest(self._plain)
 
     @cached_property
     def trace_id(self) -> str:
         """The id without the seed: exact rows do not depend on it, so one trace serves all seeds."""
-        return _digest({**self.as_json(), "seed": None})
+        return _digest({**self._plain, "seed": None})
 
     @property
     def stem(self) -> str:
@@ -112,6 +112,10 @@ class Cell:
     def trace_stem(self) -> str:
         """File name of the trace that this cell shares with its other seeds."""
         return f"{_slug(self.label)}--{_slug(self.dataset.name)}--trace--{self.trace_id}"
+
+    @cached_property
+    def _plain(self) -> dict[str, Json]:
+        return self.as_json()
 
     def as_json(self) -> dict[str, Json]:
         """Return the specification as plain JSON values, schema version included."""

@@ -17,6 +17,8 @@ there.
 - ReLU's mask and the derivatives of tanh and sigmoid are read off H_l; A_l is overwritten by it. The places of a maximum
   pool's maxima are found again in the backward pass.
 - A reconstruction has a linear output and half the squared error as loss, so that E = output - input.
+- `train_hidden: false` leaves hidden layers as they began and trains the output layer alone: random features, against which
+  other rules are held (`suites/real.yaml`). No signal is carried down then.
 - The released scripts declare dropout but never call it, and do not shuffle MNIST and CIFAR; there is no dropout here,
   and the order of samples is the recipe's business.
 """
@@ -45,6 +47,7 @@ class BP:
     network: Any  # hidden layers; published: k x 2000, k = 1..6
     activation: str = checks.choice("relu", ACTIVATIONS)  # f
     output: str = checks.choice("softmax", OUTPUTS)  # P; cross-entropy, or with sigmoid binary cross-entropy
+    train_hidden: bool = checks.choice(True, (True, False))
     bias: bool = checks.choice(True, (True, False))  # b_l
     weight_init: str = checks.choice("linear", WEIGHT_INITS)
     optimizer: Mapping[str, Any] = optimizers.default(name="adam", eta=1e-4)
@@ -58,9 +61,10 @@ class BP:
         checks.require(self, task)
         f = ACTIVATIONS[self.activation]
         self.nodes = build(with_output(self.network, task), f, self.weight_init, self.bias, generator, device)
-        self.kept = kept_for_derivatives(self.nodes)
+        trained = self.nodes if self.train_hidden else self.nodes[-1:]
+        self.kept = kept_for_derivatives(trained)
         self.task, self.p = task, output_of(self.output, task)
-        self.steps = optimizers.make(self.optimizer, weights(self.nodes))
+        self.steps = optimizers.make(self.optimizer, weights(trained))
 
     def forward_pass(self, x: Tensor) -> Maps:
         """Return H_0 .. H_{L-1}, as far as the backward pass reads them, and A_L."""
@@ -79,7 +83,11 @@ class BP:
         """Learn from one batch."""
         H = self.forward_pass(x)
         P = self.p(H.pop(self.nodes[-1]))
-        self.backward_pass(error_(P, target(self.task, x, y)), H)  # D_L = E = P - T
+        D = error_(P, target(self.task, x, y))  # D_L = E = P - T
+        if self.train_hidden:
+            self.backward_pass(D, H)
+        else:
+            self.nodes[-1].accumulate_(D, H[self.nodes[-1].sources[0]], self.steps)
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Prediction:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import combinations
 from pathlib import Path
 
 import pandas as pd
@@ -80,6 +82,20 @@ class ReportInput:
     def parameters(self) -> dict[tuple[str, str], int]:
         """Number of trained parameters by label and data set."""
         return {(h.cell.label, self.dataset(h)): h.parameters for h in self.headers if h.parameters is not None}
+
+    @cached_property
+    def twins(self) -> dict[str, list[tuple[str, str]]]:
+        """The A/A arms by data set: pairs of labels whose learner, arguments and recipe are the same, within this run."""
+        here = [h for h in self.headers if h.part == Part.MEASURE and not self.is_elsewhere(h.cell.label)]
+        arms: dict[tuple[str, str], set[str]] = {}
+        for (dataset, label), cell in {(self.dataset(h), h.cell.label): h.cell for h in here}.items():
+            plain = cell.as_json()
+            same = [plain["learner"]["target"], plain["learner"]["arguments"], plain["recipe"]]
+            arms.setdefault((dataset, json.dumps(same, sort_keys=True)), set()).add(label)
+        found: dict[str, list[tuple[str, str]]] = {}
+        for (dataset, _), labels in arms.items():
+            found.setdefault(dataset, []).extend(combinations(sorted(labels), 2))
+        return found
 
     @cached_property
     def threads(self) -> dict[tuple[str, str], int]:

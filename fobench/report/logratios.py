@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,8 +65,7 @@ def _bootstrap(logs: Array, resamples: int, seed: int) -> tuple[Array, Array]:
     acceleration of BCa is left out: estimated from 20 heavy-tailed values, it costs two percent of coverage.
     """
     n = logs.shape[-1]
-    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
-    means = np.sort(logs @ (counts.T / n), axis=-1)
+    means = np.sort(logs @ _resampling(n, resamples, seed), axis=-1)
     below = (means < logs.mean(axis=-1, keepdims=True)).mean(axis=-1, keepdims=True)
     bias = stats.norm.ppf(np.clip(below, 1 / (resamples + 1), resamples / (resamples + 1)))
     reach = math.sqrt(n / (n - 1)) * stats.t.ppf(1 - ALPHA / 2, n - 1)
@@ -77,20 +77,33 @@ def _bootstrap(logs: Array, resamples: int, seed: int) -> tuple[Array, Array]:
     return limit(-reach), limit(reach)
 
 
+@lru_cache(maxsize=4)
+def _resampling(n: int, resamples: int, seed: int) -> Array:
+    """Return the share that each of n values has in each resample, n x resamples."""
+    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
+    shares: Array = np.asarray(counts.T / n, dtype=np.float64)
+    return shares
+
+
 def sign_flip_p(logs: Array, seed: int = 0) -> float:
     """Return the two-sided permutation p of a mean of 0: under it, each block's log ratio has either sign alike.
 
     Exact up to 16 blocks (Fisher 1935); above, from 2^16 random patterns, the observed one among them (Phipson & Smyth 2010).
     """
-    n = len(logs)
+    sums = np.abs(_signs(len(logs), seed) @ logs)
+    return float(np.mean(sums >= abs(logs.sum()) - 1e-12 * np.abs(logs).sum()))
+
+
+@lru_cache(maxsize=4)
+def _signs(n: int, seed: int) -> Array:
+    """Return patterns of n signs, one in a row."""
     if n <= EXACT_UP_TO:
         # a pattern and its mirror image have the same absolute mean, so the first sign is held
-        signs = 1 - 2 * (np.arange(2 ** (n - 1))[:, None] >> np.arange(n) & 1)
-    else:
-        signs = np.random.default_rng(seed).choice((-1, 1), size=(2**EXACT_UP_TO, n))
-        signs[0] = 1
-    sums = np.abs(signs @ logs)
-    return float(np.mean(sums >= abs(logs.sum()) - 1e-12 * np.abs(logs).sum()))
+        every: Array = 1.0 - 2.0 * (np.arange(2 ** (n - 1))[:, None] >> np.arange(n) & 1)
+        return every
+    signs: Array = np.random.default_rng(seed).choice((-1, 1), size=(2**EXACT_UP_TO, n)).astype(np.float64)
+    signs[0] = 1
+    return signs
 
 
 def smallest_p(blocks: int) -> float:

@@ -65,11 +65,12 @@ def idle_powers(frame: pd.DataFrame, meter: str) -> dict[Process, Power]:
     windows["power"] = windows.joules / windows.seconds
     processes = windows.groupby(["label", "dataset", "seed"], observed=True)
     spread = _deviation(windows.power, processes.power.transform("mean"), len(processes))
+    sums = processes.agg(joules=("joules", "sum"), seconds=("seconds", "sum"), windows=("power", "size"))
     return {
         (str(label), str(dataset), int(seed)): Power(
-            float(rows.joules.sum() / rows.seconds.sum()), None if spread is None else spread / math.sqrt(len(rows))
+            joules / seconds, None if spread is None else spread / math.sqrt(count)
         )
-        for (label, dataset, seed), rows in processes
+        for (label, dataset, seed), joules, seconds, count in sums.itertuples(name=None)
     }
 
 

@@ -6,10 +6,12 @@ import torch
 from feedback_help import NETS, TASK, biased_randomly, images, layers_of, numbered, set_up
 from learner_help import UNIT, directions, snapshot
 
-from fobench.contracts import Task
+from fobench.contracts import Phase, Task
+from fobench.costs import program_of
 from fobench.learners.bp import BP
 from fobench.learners.bp_autograd import BPAutograd
 from fobench.networks import named_tasks
+from fobench.tracers.macs import MACs
 
 
 def agree(found, expected):
@@ -47,6 +49,25 @@ def test_several_steps_are_those_of_autograd(optimizer):
         for learner in lives:
             learner.train_step(*images(seed=number))
     agree(*(snapshot(learner) for learner in lives))
+
+
+@pytest.mark.parametrize("net", ["auto-encoder", *NETS])
+def test_without_hidden_training_the_output_layer_alone_takes_the_same_step(net):
+    task = Task("reconstruction", TASK.input_shape) if net == "auto-encoder" else TASK
+    network = [9, 4, 9] if net == "auto-encoder" else NETS[net]
+    learners = [set_up(BP(network, train_hidden=hidden, optimizer=UNIT), task) for hidden in (True, False)]
+    x, y = images(task)
+    whole, alone = (directions(learner, x, y) for learner in learners)
+    top = f"W{len(numbered(whole, 'W'))}"
+    for symbol, G in alone.items():
+        torch.testing.assert_close(G, whole[symbol] if symbol[1:] == top[1:] else torch.zeros_like(G))
+    assert alone[top].any()
+    tracer = MACs()
+    with tracer.trace(learners[1], (x, y)):
+        learners[1].train_step(x, y)
+    counted = sum(row.value for row in tracer.readings() if row.quantity == "macs") / len(x)
+    modelled = [sum(program_of("bp", learner, task).macs(Phase.TRAIN).values()) for learner in learners]
+    assert counted == modelled[1] < modelled[0]
 
 
 @pytest.mark.parametrize("net", named_tasks())

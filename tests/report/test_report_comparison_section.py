@@ -13,7 +13,7 @@ from fobench.report.comparison import Rules
 from fobench.report.document import Document, Note, Table
 from fobench.report.inputs import ReportError, ReportInput, read
 from fobench.report.render.markdown import text
-from fobench.report.sections.comparison import comparison, families, measures, twins
+from fobench.report.sections.comparison import comparison, families, measures
 
 EIGHT = tuple(range(8))
 METERS = ("clock", "rapl")
@@ -92,8 +92,8 @@ def test_the_a_a_arm_is_found_by_learner_and_recipe(tmp_path: Path) -> None:
     report = read(
         Arm(labels=("bp", "bp again"), datasets=("digits",), seeds=EIGHT, meters=METERS).write(tmp_path / "a")
     )
-    assert twins(report, "digits") == [("bp", "bp again")]
-    assert twins(read(Synthetic(meters=METERS).write(tmp_path / "b")), "digits") == []
+    assert report.twins["digits"] == [("bp", "bp again")]
+    assert read(Synthetic(meters=METERS).write(tmp_path / "b")).twins["digits"] == []
 
 
 def test_the_a_a_arm_says_what_can_be_resolved(tmp_path: Path) -> None:

@@ -14,8 +14,13 @@ from fobench.costs.setting import PLAIN, Setting
 from fobench.costs.walk import Pass, Writer
 
 
-def program(network: Any, task: Task, setting: Setting = PLAIN) -> Program:
-    """Return the program of backpropagation by hand: a layer is updated once the signal below it is there."""
+def program(network: Any, task: Task, setting: Setting = PLAIN, train_hidden: bool = True) -> Program:
+    """Return the program of backpropagation by hand: a layer is updated once the signal below it is there.
+
+    `train_hidden: False` updates the output layer only: no signal goes down, and nothing below is kept.
+    """
+    if not train_hidden:
+        return _output_alone(network, task, setting)
     return _program("bp", network, task, setting, gradient=False)
 
 
@@ -39,3 +44,14 @@ def _program(rule: str, network: Any, task: Task, setting: Setting, gradient: bo
                 walk.apply(writer, weight)
     walk.inference(writer)
     return writer.program(rule)
+
+
+def _output_alone(network: Any, task: Task, setting: Setting) -> Program:
+    writer = Writer(network, task, setting)
+    forward, output = Pass(writer.train), writer.graph.nodes[-1]
+    forward.through(writer.graph.nodes)
+    writer.trains(output)
+    E = walk.error(writer, forward, output)
+    walk.accumulate(writer, output, E, output.source)
+    walk.inference(writer)
+    return writer.program("bp")

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator
-from itertools import combinations
 
-from fobench.contracts import Part
 from fobench.report import numbers
 from fobench.report.comparison import Comparison, Family, Rules, choose_baseline, compare
 from fobench.report.document import Block, Cell, Column, Heading, Note, Prose, Table, Value
@@ -49,7 +46,7 @@ def families(report: ReportInput, measure: Measure, baseline: str, rules: Rules)
     made: Families = {}
     for dataset in report.datasets:
         group = {label: found[label, dataset] for label in report.labels if (label, dataset) in found}
-        family = compare(group, baseline, rules, twins(report, dataset))
+        family = compare(group, baseline, rules, report.twins.get(dataset, []))
         if group and (family.comparisons or family.controls or baseline not in group):
             made[dataset] = family
     return made
@@ -73,18 +70,6 @@ def measures(report: ReportInput) -> dict[str, Measure]:
             "", "memory_peak", "train", "B", channel=channel, meter="live-tensors"
         )
     return found
-
-
-def twins(report: ReportInput, dataset: str) -> list[tuple[str, str]]:
-    """Return the A/A arm of a data set: pairs of labels whose learner, arguments and recipe are the same."""
-    here = (header for header in report.headers if not report.is_elsewhere(header.cell.label))
-    headers = (header for header in here if header.part == Part.MEASURE and report.dataset(header) == dataset)
-    same: dict[str, set[str]] = {}
-    for label, cell in {header.cell.label: header.cell for header in headers}.items():
-        plain = cell.as_json()
-        key = json.dumps([plain["learner"]["target"], plain["learner"]["arguments"], plain["recipe"]], sort_keys=True)
-        same.setdefault(key, set()).add(label)
-    return [pair for labels in same.values() for pair in combinations(sorted(labels), 2)]
 
 
 def _all(by_dataset: Families) -> Iterator[Comparison]:
