@@ -24,7 +24,7 @@ def verb(
         Path | None, typer.Argument(help="Suite file: list its cells instead of what is installed.", show_default=False)
     ] = None,
 ) -> None:
-    """List learners, data sets, meters, tracers, networks and suites, or the cells of one suite."""
+    """List learners, data sets, meters, tracers, networks, devices and suites, or the cells of one suite."""
     console = Console(highlight=False)
     if suite is None:
         for title, rows in _everything():
@@ -36,11 +36,13 @@ def verb(
 
 
 def _everything() -> Iterator[tuple[str, list[tuple[str, str]]]]:
+    from fobench.costs.devices import built_in, device
     from fobench.networks import named_networks
 
     for group in ("learners", "datasets", "meters", "tracers"):
         yield group, [(name, _first_line(point.module)) for name, point in plugins.installed(group).items()]
     yield "networks", [(name, _kinds(records)) for name, records in named_networks().items()]
+    yield "devices", [(name, device(name).core or "") for name in built_in()]
     yield f"suites in {SUITES}/", [(str(file), _suite_line(file)) for file in sorted(SUITES.rglob("*.yaml"))]
 
 

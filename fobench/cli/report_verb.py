@@ -34,6 +34,10 @@ def verb(
     battery_v: Annotated[float, typer.Option(help="Wearable's cell, V.")] = 3.7,
     updates: Annotated[float, typer.Option(help="Trainings per day.")] = 1.0,
     inferences: Annotated[float, typer.Option(help="Predictions per day.")] = 86_400.0,
+    diff: Annotated[
+        str | None, typer.Option("--diff", help="Older results: report what differs from them.", show_default=False)
+    ] = None,
+    open: Annotated[bool, typer.Option("--open", help="Open the report when it is written.")] = False,
 ) -> None:
     """Write reports/SUITE/report.md and report.pdf (and .html, LaTeX and CSV tables) from finished results."""
     from fobench.report.build import build
@@ -47,8 +51,24 @@ def verb(
         "units": Scenario(battery_mah, battery_v, updates, inferences, target_error, country, baseline),
     }
     formats = [name.strip() for name in format.split(",") if name.strip()]
-    for path in build(results_folder(target, results), output, machine, formats, options):
+    before = results_folder(diff, results) if diff else None
+    paths = build(results_folder(target, results), output, machine, formats, options, before)
+    for path in paths:
         print(path)
+    if open:
+        _open(next((path for path in paths if path.suffix in (".pdf", ".html")), paths[0]))
+
+
+def _open(path: Path) -> None:
+    """Show a file in the desktop's own viewer; say so where there is none."""
+    import webbrowser
+
+    try:
+        shown = webbrowser.open(path.resolve().as_uri())
+    except webbrowser.Error:
+        shown = False
+    if not shown:
+        print(f"nothing here can show {path}: no desktop, no browser; copy it to a machine that has one")
 
 
 def _again(context: typer.Context) -> str:

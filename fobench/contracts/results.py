@@ -64,6 +64,13 @@ ROW_COLUMNS = (
 """Columns of the long frame that each line of a file gives."""
 
 
+HEADER_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "suite": str, "machine": str, "network": str, "started_utc": str, "parameters": (int, type(None)), "notes": list,
+    "checksums": dict, "sources": dict, "versions": dict, "samples": dict, "instruments": dict,
+}  # fmt: skip
+"""What JSON must give for a field of a header, where nothing else looks at it."""
+
+
 @dataclass(frozen=True)
 class Header:
     """First line of a result file: what ran, on what data, with which instruments.
@@ -102,7 +109,13 @@ class Header:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Json]) -> Header:
-        """Rebuild a header from `as_json`."""
+        """Rebuild a header from `as_json`; raises FobenchError for a field of another type."""
+        parts = {"instruments": dict, "notes": str}
+        for name, kind in HEADER_TYPES.items():
+            value = data.get(name, kind() if isinstance(kind, type) else None)
+            inner = list(value.values() if isinstance(value, dict) else value) if name in parts and value else []
+            if not isinstance(value, kind) or not all(isinstance(one, parts[name]) for one in inner):
+                raise FobenchError(f"{name} of the header is {value!r}, which is no {name}")
         known = {name: value for name, value in data.items() if name not in ("schema", "id", "kind")}
         known["cell"] = Cell.from_json(data["cell"])
         known["part"] = Part(data["part"])

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from fobench import plugins
+from fobench.report.difference import difference
 from fobench.report.document import Block, Document
 from fobench.report.inputs import ReportError, ReportInput, read
 from fobench.report.regenerate import regeneration
@@ -35,18 +36,23 @@ def build(
     machine: str | None = None,
     formats: Sequence[str] = ("md", "pdf"),
     options: Mapping[str, object] = MappingProxyType({}),
+    before: Path | None = None,
 ) -> list[Path]:
     """Write the report of one results folder below `output/SUITE` and return the paths; raises ReportError.
 
-    `options` holds what single sections take beside the results, by section name: `comparison.Rules`, `units.Scenario`;
-    and as `command` the command line that the last page gives.
+    With `before`, an older folder, it is a report on what differs, below `output/SUITE-changes`. `options` holds what single
+    sections take beside the results, by section name: `comparison.Rules`, `units.Scenario`; and as `command` the command
+    line that the last page gives.
     """
     unknown = [name for name in formats if name not in RENDERERS]
     if unknown or not formats:
         raise ReportError(f"unknown format {', '.join(unknown) or 'nothing'}; expected some of {', '.join(RENDERERS)}")
     report = read(folder, machine)
     made = document(report, options)
-    return [RENDERERS[name](made, output / report.suite) for name in formats]
+    if before is None:
+        return [RENDERERS[name](made, output / report.suite) for name in formats]
+    changes = difference(document(read(before, machine), options), made)
+    return [RENDERERS[name](changes, output / f"{report.suite}-changes") for name in formats]
 
 
 def document(report: ReportInput, options: Mapping[str, object] = MappingProxyType({})) -> Document:

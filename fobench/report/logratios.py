@@ -99,8 +99,8 @@ def _signs(n: int, seed: int) -> Array:
     """Return patterns of n signs, one in a row."""
     if n <= EXACT_UP_TO:
         # a pattern and its mirror image have the same absolute mean, so the first sign is held
-        every: Array = 1.0 - 2.0 * (np.arange(2 ** (n - 1))[:, None] >> np.arange(n) & 1)
-        return every
+        flips = np.arange(2 ** (n - 1))[:, None] >> np.arange(n) & 1
+        return np.asarray(1 - 2 * flips, dtype=np.float64)
     signs: Array = np.random.default_rng(seed).choice((-1, 1), size=(2**EXACT_UP_TO, n)).astype(np.float64)
     signs[0] = 1
     return signs

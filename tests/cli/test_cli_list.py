@@ -37,6 +37,7 @@ def test_everything_that_is_installed_is_listed_with_a_sentence(tmp_path: Path) 
     assert "pepita-conv" in answer.stdout
     words = " ".join(answer.stdout.split())
     assert "bp Backpropagation by hand" in words
+    assert "STM32U575 Arm Cortex-M33" in words
     assert "suites in suites/ none" in words
 
 

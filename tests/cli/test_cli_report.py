@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -57,3 +58,46 @@ def test_results_of_two_machines_need_a_choice(folder):
     refused = fobench("report", "synthetic", "--format", "md", folder=folder)
     assert "2 machines: alpha, beta" in refused.stderr
     assert fobench("report", "synthetic", "--format", "md", "--machine", "beta", folder=folder).returncode == 0
+
+
+def test_a_diff_is_a_report_of_its_own_and_open_says_where_it_cannot(folder, monkeypatch):
+    Synthetic(labels=("bp", "ff"), datasets=("digits",), windows=4).write(folder / "older")
+    monkeypatch.setenv("BROWSER", "/bin/false")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    done = fobench("report", "synthetic", "--diff", "older/synthetic", "--format", "md,pdf", "--open", folder=folder)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[:2] == [
+        "reports/synthetic-changes/report.md",
+        "reports/synthetic-changes/report.pdf",
+    ]
+    assert "nothing here can show reports/synthetic-changes/report.pdf" in done.stdout
+    text = (folder / "reports/synthetic-changes/report.md").read_text()
+    assert "| Row | Column | Before | After | Change [%] |" in text
+
+
+def test_open_shows_the_pdf(folder, monkeypatch):
+    viewer = folder / "viewer"
+    viewer.write_text('#!/bin/sh\necho "$1" > shown\n')
+    viewer.chmod(0o755)
+    monkeypatch.setenv("BROWSER", f"{viewer} %s")
+    done = fobench("report", "synthetic", "--open", folder=folder)
+    assert done.returncode == 0, done.stderr
+    assert (folder / "shown").read_text().strip() == (folder / "reports/synthetic/report.pdf").as_uri()
+
+
+@pytest.mark.parametrize(
+    "name", ["samples", "notes", "instruments", "versions", "machine", "network", "parameters", "cell"]
+)
+@pytest.mark.parametrize("value", ["7", "[1]", "null", "{}", '"text"'])
+def test_a_header_of_the_wrong_type_is_left_out_and_named(name, value, folder):
+    from fobench.report.build import document
+    from fobench.report.inputs import read
+
+    path = sorted((folder / "results").rglob("bp*--s0--*.jsonl"))[0]
+    first, rest = path.read_text().split("\n", 1)
+    header = {**json.loads(first), name: json.loads(value)}
+    path.write_text(json.dumps(header) + "\n" + rest)
+    report = read(folder / "results" / "synthetic", "alpha")
+    if report.problems:
+        assert path.name in report.problems[0]
+    document(report)
