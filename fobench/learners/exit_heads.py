@@ -17,8 +17,9 @@ from fobench.contracts import Role, Task, role
 from fobench.learners import checks, optimizers
 from fobench.learners.activations import LINEAR, error_
 from fobench.learners.early_exit import Exits, keep_
-from fobench.learners.layers import Node, WeightedNode, build, weighted, weights
+from fobench.learners.layers import Node, WeightedNode, build, weighted
 from fobench.learners.passes import Maps
+from fobench.learners.stages import correlate_units_, in_memory, in_order_of
 
 
 def several_hidden(learner: Any, task: Task) -> None:
@@ -30,47 +31,65 @@ def several_hidden(learner: Any, task: Task) -> None:
 
 
 class Heads:
-    """One linear layer per depth; each reads all layers up to its depth (`concatenated`), or its own layer only."""
+    """One linear layer per depth; each reads all layers up to its depth (`concatenated`), or its own layer only.
+
+    V_l is kept as one block per layer that it reads, so that activities are never concatenated.
+    """
 
     def __init__(self, layers: Sequence[WeightedNode], classes: int, concatenated: bool) -> None:
         """Take the layers that are read."""
-        units = [node.layer.units for node in layers]
-        self.first = [0 if concatenated else depth for depth in range(len(units))]
-        widths = [sum(units[first : depth + 1]) for depth, first in enumerate(self.first)]
+        self.units = [node.layer.units for node in layers]
+        self.first = [0 if concatenated else depth for depth in range(len(layers))]
+        widths = [sum(self.units[first : depth + 1]) for depth, first in enumerate(self.first)]
         self.layers = [networks.Layer(networks.dense(classes), (width,), (classes,)) for width in widths]
-        self.nodes: list[WeightedNode] = []
+        self.blocks: list[tuple[Tensor, ...]] = []
+        self.c: list[Tensor | None] = []
 
     def allocate(
         self, init: str, bias: bool, optimizer: Mapping[str, Any], generator: torch.Generator, device: str
     ) -> None:
         """Allocate and initialise weights and optimizer state."""
-        self.nodes = weighted(build(self.layers, LINEAR, init, bias, generator, device))
-        self.steps = optimizers.make(optimizer, weights(self.nodes))
+        drawn = weighted(build(self.layers, LINEAR, init, bias, generator, device))
+        self.blocks = [
+            tuple(block.clone() for block in torch.split(V.W, self.units[first : depth + 1], 1))
+            for depth, (first, V) in enumerate(zip(self.first, drawn, strict=True))
+        ]
+        self.c = [V.b for V in drawn]
+        biases = [c for c in self.c if c is not None]
+        self.steps = optimizers.make(optimizer, [*(block for blocks in self.blocks for block in blocks), *biases])
 
-    def read(self, depth: int, activities: Sequence[Tensor]) -> Tensor:
-        """Return what the head at a depth, counted from 0, reads, N x its inputs."""
-        seen = activities[self.first[depth] : depth + 1]
-        return seen[0].flatten(1) if len(seen) == 1 else torch.cat([H.flatten(1) for H in seen], 1)
+    def seen(self, depth: int, layers: Sequence[WeightedNode], H: Maps) -> list[Tensor]:
+        """Return the activities that the head at a depth, counted from 0, reads."""
+        return [H[node.index] for node in layers[self.first[depth] : depth + 1]]
 
     @role(Role.HEAD)
-    def logits(self, depth: int, activities: Sequence[Tensor]) -> Tensor:
-        """Return o_l, N x C, from the activities of layers 1, 2, ..."""
-        return self.nodes[depth](self.read(depth, activities))
+    def logits(self, depth: int, seen: Sequence[Tensor]) -> Tensor:
+        """Return o_l, N x C, from the activities that the head reads."""
+        (H, V), *rest = zip(seen, self.blocks[depth], strict=True)
+        o = torch.mm(in_memory(H), in_order_of(H, V).T)
+        for H, V in rest:
+            o.addmm_(in_memory(H), in_order_of(H, V).T)
+        c = self.c[depth]
+        return o if c is None else o.add_(c)
 
     @role(Role.HEAD)
-    def step(self, activities: Sequence[Tensor], y: Tensor) -> None:
-        """Update all heads on one batch."""
-        for depth, V in enumerate(self.nodes):
-            seen = self.read(depth, activities)
-            V.accumulate_(error_(torch.softmax(V(seen), 1), y), seen, self.steps)  # E_l = softmax(o_l) - T
+    def step(self, depth: int, seen: Sequence[Tensor], y: Tensor) -> None:
+        """Update the head at a depth on one batch."""
+        E = error_(torch.softmax(self.logits(depth, seen), 1), y)  # E_l = softmax(o_l) - T
+        for H, V in zip(seen, self.blocks[depth], strict=True):
+            correlate_units_(self.steps, V, E, H)  # G_l = E_l^T [H_1; ..; H_l] / N
+        c = self.c[depth]
+        if c is not None:
+            self.steps.step_(c, E.mean(0))
 
     def state(self) -> dict[str, Tensor]:
-        """Return V1, c1, V2, ..., by depth."""
+        """Return V1, c1, ..., by depth; where a head reads several layers, its blocks V2_1, V2_2, ... by layer."""
         named = {}
-        for depth, V in enumerate(self.nodes, 1):
-            named[f"V{depth}"] = V.W
-            if V.b is not None:
-                named[f"c{depth}"] = V.b
+        for depth, (blocks, c) in enumerate(zip(self.blocks, self.c, strict=True), 1):
+            for layer, block in enumerate(blocks, 1):
+                named[f"V{depth}_{layer}" if len(blocks) > 1 else f"V{depth}"] = block
+            if c is not None:
+                named[f"c{depth}"] = c
         return named
 
 
@@ -85,24 +104,30 @@ class EarlyNet:
         """Take the net as it stands; its weights are read, never written."""
         self.nodes, self.activity = nodes, activity
         *self.read, self.last, self.top = weighted(nodes)
-        self.heads = Heads(self.read, classes, concatenated)
+        self.heads, self.concatenated = Heads(self.read, classes, concatenated), concatenated
         self.depths = len(self.read) + 1
 
-    def activities(self, x: Tensor) -> list[Tensor]:
-        """Return the activities that heads read."""
-        H = Maps(self.nodes, x, [node.index for node in self.read])
+    def begin(self, x: Tensor) -> Maps:
+        """Start a pass in which what several heads read stays alive."""
+        return Maps(self.nodes, x, [node.index for node in self.read] if self.concatenated else [])
+
+    def train_heads(self, x: Tensor, y: Tensor) -> None:
+        """Run the net no further than its last head, and update each head as soon as there is what it reads."""
+        H = self.begin(x)
         for node in self.nodes[: self.read[-1].index + 1]:
             H[node] = self.activity(node, H.before(node))
-        return [H[node.index] for node in self.read]
+            if node in self.read:
+                depth = self.read.index(node)
+                self.heads.step(depth, self.heads.seen(depth, self.read, H), y)
 
     def exits(self, x: Tensor) -> Exits:
         """Yield the logits of each head while the net runs, and last its output."""
-        H = Maps(self.nodes, x, [node.index for node in self.read])
+        H = self.begin(x)
         for node in self.nodes:
             H[node] = self.activity(node, H.before(node))
             if node in self.read:
                 depth = self.read.index(node)
-                keep_(H, (yield self.heads.logits(depth, [H[read.index] for read in self.read[: depth + 1]])))
+                keep_(H, (yield self.heads.logits(depth, self.heads.seen(depth, self.read, H))))
         yield H.pop(self.top)
 
     def depth_macs(self) -> list[int]:

@@ -93,7 +93,7 @@ class LightPEPITA:
         if self.stage == 0:
             self.pepita.train_step(x, y)
         else:
-            self.net.heads.step(self.net.activities(x), y)
+            self.net.train_heads(x, y)
 
     @torch.no_grad()
     def scores_by_depth(self, x: Tensor) -> list[Tensor]:

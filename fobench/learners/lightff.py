@@ -106,9 +106,10 @@ class LightFF:
     @torch.no_grad()
     def train_step(self, x: Tensor, y: Tensor) -> None:
         """Learn from one batch: the heads on the neutral sample, the layers on positive and negative rows."""
-        if self.heads.nodes:
+        if self.heads.blocks:
             H = self.path.begin(self.ff.rows.neutral(x), own=True)
-            self.heads.step([H[node.index] for node in self.path.take(H, Node.activity)], y)
+            for depth, _ in enumerate(self.path.take(H, Node.activity)):
+                self.heads.step(depth, self.heads.seen(depth, self.layers, H), y)
         self.ff.train_step(x, y)
 
     def multi_pass(self, x: Tensor) -> Exits:
@@ -134,14 +135,14 @@ class LightFF:
         """Yield the logits of each depth's head on the neutral sample, N x C."""
         H = self.path.begin(self.ff.rows.neutral(x), own=True)
         for depth, _ in enumerate(self.path.take(H, Node.activity)):
-            keep_(H, (yield self.heads.logits(depth, [H[node.index] for node in self.layers[: depth + 1]])))
+            keep_(H, (yield self.heads.logits(depth, self.heads.seen(depth, self.layers, H))))
 
     def parts(self, x: Tensor) -> Iterator[Exits]:
         """Begin a pass over the samples, in parts whose maps stay small."""
-        copies = 1 if self.heads.nodes else self.ff.rows.task.classes
+        copies = 1 if self.heads.blocks else self.ff.rows.task.classes
         size = max(1, VALUES // (copies * max(node.layer.units for node in self.layers)))
         for part in torch.split(x, size):
-            yield self.one_pass(part) if self.heads.nodes else self.multi_pass(part)
+            yield self.one_pass(part) if self.heads.blocks else self.multi_pass(part)
 
     @torch.no_grad()
     def scores_by_depth(self, x: Tensor) -> list[Tensor]:
@@ -165,7 +166,7 @@ class LightFF:
     def depth_macs(self) -> list[int]:
         """Return the MACs that each depth adds for a sample that reaches it: C m_l, or m_l and its head's."""
         m = [node.layer.macs for node in self.layers]
-        if not self.heads.nodes:
+        if not self.heads.blocks:
             return [self.ff.rows.task.classes * count for count in m]
         return [sum(pair) for pair in zip(m, (head.macs for head in self.heads.layers), strict=True)]
 

@@ -38,7 +38,7 @@ from fobench.learners import stages as local
 from fobench.learners.activations import ACTIVATIONS
 from fobench.learners.initialisation import WEIGHT_INITS
 from fobench.learners.layers import Node, build, symbols
-from fobench.learners.stages import ReadOut, in_memory, in_order_of_units
+from fobench.learners.stages import ReadOut, correlate_units_
 
 
 @dataclass
@@ -94,11 +94,7 @@ class MonoForward:
     @role(Role.WEIGHT_UPDATE)
     def project_step(self, M: ReadOut, E: Tensor, H: Tensor) -> None:
         """Update a projection."""
-        if H.dim() == 2:
-            self.steps.correlate_(M.B, E, H, len(E))
-        else:
-            G = torch.mm(E.T, in_memory(H)).div_(len(E))
-            self.steps.step_(M.B, in_order_of_units(H, G))
+        correlate_units_(self.steps, M.B, E, H)
 
     @torch.no_grad()
     def train_step(self, x: Tensor, y: Tensor) -> None:

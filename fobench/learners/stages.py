@@ -16,6 +16,7 @@ from fobench.contracts import Role, role
 from fobench.learners.activations import error_
 from fobench.learners.checks import lookup
 from fobench.learners.layers import Node, Pool, WeightedNode, weighted
+from fobench.learners.optimizers import Optimizer
 from fobench.learners.passes import Maps
 
 Activity = Callable[..., Tensor]
@@ -158,6 +159,14 @@ def in_order_of_units(H: Tensor, G: Tensor) -> Tensor:
     if not _channels_last(H):
         return G
     return G.view(len(G), *H.shape[2:], H.shape[1]).permute(0, 3, 1, 2).flatten(1)
+
+
+def correlate_units_(steps: Optimizer, W: Tensor, E: Tensor, H: Tensor) -> None:
+    """Let W, C x n_l, step along `E^T H / N`, without a copy of the map."""
+    if H.dim() == 2:
+        steps.correlate_(W, E, H, len(E))
+    else:
+        steps.step_(W, in_order_of_units(H, torch.mm(E.T, in_memory(H)).div_(len(E))))
 
 
 def read_outs(

@@ -38,14 +38,14 @@ import torch
 from torch import Tensor
 
 from fobench import networks
-from fobench.contracts import Prediction, Task
+from fobench.contracts import Prediction, Role, Task, role
 from fobench.learners import checks, optimizers
 from fobench.learners import stages as local
 from fobench.learners.activations import RELU
 from fobench.learners.initialisation import WEIGHT_INITS
 from fobench.learners.layers import Dense, Node, WeightedNode, build, symbols, weights
 from fobench.learners.optimizers import Optimizer, Pair, blend_
-from fobench.learners.stages import READ_OUTS, ReadOut
+from fobench.learners.stages import READ_OUTS
 
 
 @dataclass
@@ -123,12 +123,14 @@ class TinyFoA:
         with _kept(_quarter(stage.node.W, self.half)) if self.quarter else nullcontext():
             part.node.accumulate_(D, before, self.steps)  # G_l = (D_l^T H_{l-1} / N) o [|W_l| < 1]
 
+    @role(Role.PROJECTION)
     def feed_back(self, E: Tensor, part: Part, maps: list[Tensor]) -> Tensor:
         """Return E_l B_l at the units of a part; where that is the whole layer, from behind its tail."""
         read_out = self.read_outs[self.last]
         if len(self.parts) == 1:
             return self.layers[self.last].descend(read_out.feed_back(E, maps[-1]), maps)
-        return ReadOut(read_out.B[:, part.units]).feed_back(E, maps[-1][:, part.units])
+        maps.clear()  # halves are of dense layers, and their activity is not read again
+        return torch.mm(E, read_out.B[:, part.units])
 
     @torch.no_grad()
     def train_step(self, x: Tensor, y: Tensor) -> None:

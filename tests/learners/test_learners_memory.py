@@ -136,24 +136,13 @@ NETS = {
 
 FREE = {"bp-autograd", "afa"}
 """Autograd keeps what it likes, that is what the rule is there to show; AFA is an oracle for analysis."""
-HEADS = "the heads' stage concatenates and holds the activities that its heads read"
-OPEN = {
-    ("784", "light-pepita"): HEADS,
-    ("784", "lightbp"): HEADS,
-    ("resnet8", "light-pepita"): HEADS,
-    ("resnet8", "lightbp"): HEADS,
-    ("784", "tinyfoa"): "1.24 of the minimum; cause not found",
-}
-"""Where peak and minimum do not agree yet; strict, so that a mended one is taken off."""
 BOUND = sorted((plugins.installed("costs").keys() & plugins.installed("learners").keys()) - FREE)
 
 
 @pytest.mark.parametrize("name", BOUND)
 @pytest.mark.parametrize("net", NETS)
-def test_peak_is_within_a_tenth_of_the_minimum(name, net, request):
+def test_peak_is_within_a_tenth_of_the_minimum(name, net):
     """The bar of every rule: what `fobench.costs` derives from the equations, against what lives in a step."""
-    if reason := OPEN.get((net.partition("-")[0].partition(",")[0], name)):
-        request.applymarker(pytest.mark.xfail(strict=True, raises=AssertionError, reason=reason))
     torch.set_default_dtype(torch.float32)
     network, task, samples = NETS[net]
     if isinstance(learner := plugins.load(name, "learners")(network), Selective) and learner.refuses(task):
