@@ -273,6 +273,17 @@ def test_feedback_is_scaled(rule):
     assert "feedback_scale" in rule([5], feedback_scale=-1).refuses(TASK)
 
 
+@pytest.mark.parametrize("net", ["conv", "residual"])
+def test_centred_feedback_of_drtp_projects_the_label_less_its_mean(net):
+    """`(T - 1/C) B^T` with B as drawn: the reference takes the centred T, the learner the centred B."""
+    drawn, learner = (plainly(DRTP, NETS[net], feedback_centred=centred, optimizer=UNIT) for centred in (False, True))
+    B = {symbol: B for symbol, B in set_up(drawn).state().items() if symbol.startswith("B")}
+    found = set_up(learner).state()
+    T = torch.eye(3) - 1 / 3
+    for symbol, feedback in B.items():
+        close(found[symbol].T, T @ feedback.T)
+
+
 def test_only_the_first_layers_of_ifa_have_feedback():
     assert set(numbered(set_up(IFA(NETS["residual"])).state(), "B")) == {1}
     assert set(numbered(set_up(IFA(NETS["two inputs"])).state(), "B")) == {1, 2}
