@@ -29,7 +29,7 @@ def verb(
     ] = "main",
     rounds: Annotated[int, typer.Option("--rounds", min=2, help="Fresh pairs of processes for each learner.")] = 10,
     burst: Annotated[float, typer.Option("--burst", min=0.01, help="Seconds of steps at a time.")] = 0.1,
-    tolerance: Annotated[float, typer.Option("--tolerance", help="Growth that passes: 0.02 is 2 %.")] = 0.02,
+    tolerance: Annotated[float, typer.Option("--tolerance", help="Growth that passes: 0.01 is 1 %.")] = 0.01,
     effect: Annotated[float, typer.Option("--effect", help="Growth that must be found: 0.05 is 5 %.")] = 0.05,
 ) -> None:
     """Compare the steps of a suite's learners with those of another revision; exit code 1 if any is surely slower."""

@@ -21,7 +21,7 @@ ALPHA = 0.01
 class Limits:
     """`tolerance` is the growth that passes, `effect` the one that must be found (0.05 is 5 %)."""
 
-    tolerance: float = 0.02
+    tolerance: float = 0.01
     effect: float = 0.05
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""The time of a report, Markdown and PDF, from 10,000 cells of 50 rows or 1,000 of 330: `python report_speed.py`."""
+"""The time of a report, Markdown and PDF, from 10,000 cells of 66 rows or 1,000 of 330: `python report_speed.py`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def results(learners: int, datasets: int, seeds: int, windows: int) -> Synthetic
 
 
 THOUSAND = results(learners=20, datasets=5, seeds=10, windows=20)
-TEN_THOUSAND = results(learners=40, datasets=5, seeds=50, windows=1)
+TEN_THOUSAND = results(learners=40, datasets=5, seeds=50, windows=2)
 
 
 if __name__ == "__main__":
