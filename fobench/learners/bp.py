@@ -18,7 +18,7 @@ there.
   pool's maxima are found again in the backward pass.
 - A reconstruction has a linear output and half the squared error as loss, so that E = output - input.
 - `train_hidden: false` leaves hidden layers as they began and trains the output layer alone: random features, against which
-  other rules are held (`suites/real.yaml`). No signal is carried down then.
+  other rules are held. No signal is carried down then.
 - The released scripts declare dropout but never call it, and do not shuffle MNIST and CIFAR; there is no dropout here,
   and the order of samples is the recipe's business.
 """

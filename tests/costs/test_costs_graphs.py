@@ -129,7 +129,7 @@ def test_every_rule_on_random_residual_nets(net: list[dict[str, object]], task: 
         peaks = [program.peak(batch, format, phase).bytes for batch in (1, 4) for format in Format]
         assert peaks == sorted(peaks[:6]) + sorted(peaks[6:]) and peaks[0] < peaks[6]
     written = {name for op in program.train.ops for name in op.writes}
-    assert rule in ("biofo", "light-biofo", "tinyfoa", "cafo") or weights - written <= {
+    assert rule in ("biofo", "light-biofo", "lightbp", "light-pepita", "tinyfoa", "cafo") or weights - written <= {
         name for name in weights if rule.startswith("light") and name.startswith("V")
     }
 
@@ -144,6 +144,14 @@ def test_wider_costs_no_less(widths: list[int], data: st.DataObject, rule: str) 
         assert sum(one.macs(phase).values()) <= sum(other.macs(phase).values())
         assert one.minimum(3, Format.FLOAT32, phase) <= other.minimum(3, Format.FLOAT32, phase)
         assert one.peak(3, Format.FLOAT32, phase).bytes < other.peak(3, Format.FLOAT32, phase).bytes
+
+
+@pytest.mark.parametrize(("rule", "trunk"), [("lightbp", "bp"), ("light-pepita", "pepita")])
+def test_with_one_hidden_layer_there_is_no_exit_to_train_and_the_trunk_is_what_it_costs(rule: str, trunk: str) -> None:
+    task = Task("classification", (12,), 4)
+    light, plain = (program_of(name, {"network": [5]}, task) for name in (rule, trunk))
+    assert light.macs(Phase.TRAIN) == plain.macs(Phase.TRAIN)
+    assert light.peak(3, Format.FLOAT32).bytes == plain.peak(3, Format.FLOAT32).bytes > 0
 
 
 @pytest.mark.parametrize("rule", RULES)

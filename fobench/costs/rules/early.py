@@ -127,10 +127,11 @@ def _with_heads(rule: str, base: Program, writer: Writer, exits: Exits, cumulati
             _head(writer, node.number, seen)
     walk.squashed(writer, forward, writer.graph.nodes[-1])
     program = _exiting(rule, base, writer)
-    if stage == 0:
+    if stage == 0 or len(hidden) < 2:  # with one hidden layer there is no head to train
         return program
     _train_heads(writer, cumulative)
-    return replace(program, train=writer.train.step())
+    # the heads' optimizer state, where they have one, comes with their steps
+    return replace(program, train=writer.train.step(), persistent={**program.persistent, **writer.persistent})
 
 
 def _train_heads(writer: Writer, cumulative: bool) -> None:
