@@ -80,20 +80,29 @@ class Allocates(Toy):
         del kept
 
 
-def test_the_kernels_own_counter() -> None:
-    """In a process of its own: the heap that earlier tests left, and glibc's settings from its start, decide what is seen."""
-    code = (
-        "import json, test_tracers_process as t\n"
-        "reason = t.ProcessMemory().unavailable()\n"
-        "traced = lambda: t.traced(t.ProcessMemory(), lambda: t.Allocates(3, 2), 4, (3, 2))\n"
-        "print(json.dumps(reason or t.values(traced(), 'memory_peak')))"
-    )
+def alone(expression: str) -> Any:
+    """The JSON value of an expression in a process of its own.
+
+    The heap that earlier tests left, and glibc's settings from its start, decide what is seen.
+    """
+    code = f"import json, test_tracers_process as t; print(json.dumps({expression}))"
     environment = {**os.environ, **dict.fromkeys(MALLOC_VARIABLES, "65536")}
     command = [sys.executable, "-c", code]
     run = subprocess.run(
         command, cwd=Path(__file__).parent, env=environment, capture_output=True, text=True, check=True
     )
-    found = json.loads(run.stdout)
+    return json.loads(run.stdout)
+
+
+def peaks_of_the_kernel() -> str | dict[str, float]:
+    """The peak by phase of a learner that allocates more in its first step, or why there is none."""
+    if reason := ProcessMemory().unavailable():
+        return reason
+    return values(traced(ProcessMemory(), lambda: Allocates(3, 2), 4, (3, 2)), "memory_peak")
+
+
+def test_the_kernels_own_counter() -> None:
+    found = alone("t.peaks_of_the_kernel()")
     if isinstance(found, str):
         assert "clear_refs" in found
         return
@@ -117,7 +126,22 @@ class Slow(Toy):
         del kept
 
 
-def test_the_time_line_of_the_process_covers_one_step_run_once() -> None:
+def time_line() -> list[float]:
+    """The bytes of the process, sampled through one step."""
+    tracer, learner = MemoryProfiler(), Slow(3, 2)
+    with tracer.trace(learner, ()):
+        learner.train_step(torch.ones(4, 3), torch.zeros(4))
+    assert learner.runs == 1
+    return [reading.value for reading in tracer.readings()]
+
+
+def test_the_time_line_of_the_process_covers_one_step() -> None:
+    samples = alone("t.time_line()")
+    assert len(samples) >= 3
+    assert max(samples) - min(samples) == pytest.approx(64 * MEBIBYTE, abs=8 * MEBIBYTE)
+
+
+def test_a_time_line_is_measured_run_once_and_handed_over_once() -> None:
     tracer, learner = MemoryProfiler(), Slow(3, 2)
     with tracer.trace(learner, ()):
         learner.train_step(torch.ones(4, 3), torch.zeros(4))
@@ -126,9 +150,6 @@ def test_the_time_line_of_the_process_covers_one_step_run_once() -> None:
     assert {(r.quantity, r.channel, r.provenance) for r in readings} == {
         ("memory_live", "process", Provenance.MEASURED)
     }  # fmt: skip
-    samples = [reading.value for reading in readings]
-    assert len(samples) >= 3
-    assert max(samples) - min(samples) == pytest.approx(64 * MEBIBYTE, abs=8 * MEBIBYTE)
     assert tracer.readings() == []
 
 
