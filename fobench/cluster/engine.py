@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import queue
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,7 @@ from fobench.cluster.security import Certificate, security_for
 from fobench.cluster.survey import Seen
 from fobench.contracts import FobenchError
 from fobench.harness.job import Job
+from fobench.harness.overhead import Pair
 
 METER = "meter"
 """The engine's resource that a machine has one of, and that a measured cell takes."""
@@ -34,6 +37,9 @@ RESULT_S = 600.0
 
 class EngineError(FobenchError):
     """The scheduler, or all workers, are gone or were never there."""
+
+
+GONE = "the scheduler is gone; finished cells are kept: start it and its workers again, the next run resumes"
 
 
 @dataclass(frozen=True)
@@ -103,6 +109,11 @@ class Engine:
         """Send a cell to a machine, whose meter it takes; an event follows."""
         return self._watched(self._on(address, host.work, job, **{METER: 1}))
 
+    def pair(self, job: Job, address: str, swapped: bool) -> Pair:
+        """Measure a cell on a machine with the engine and without it, and wait for both."""
+        found: Pair = self.result(self._on(address, host.pair, job, swapped, **{METER: 1}))
+        return found
+
     def trace(self, job: Job, addresses: list[str]) -> Future[Any]:
         """Send a trace to whichever of some machines is free; an event follows."""
         return self._watched(self.client.submit(host.work, job, workers=addresses, pure=False))
@@ -119,7 +130,7 @@ class Engine:
                 return self.events.get(timeout=1.0)
             except queue.Empty:
                 if self.client.status != "running":
-                    raise EngineError("the scheduler is gone; start it again, the next run resumes") from None
+                    raise EngineError(GONE) from None
         return None
 
     def drop(self, future: Future[Any]) -> None:
@@ -137,6 +148,8 @@ class Engine:
             return future.result(timeout=RESULT_S)
         except FobenchError:
             raise
+        except CancelledError as error:
+            raise EngineError(GONE) from error
         except Exception as error:
             text = str(error).strip().partition("\n")[0]
             raise EngineError(f"the engine gave up: {type(error).__name__}: {text}") from error
@@ -152,6 +165,7 @@ class Engine:
 @contextmanager
 def connect(target: str, chosen: Certificate) -> Iterator[Engine]:
     """Connect to a scheduler by address, or start what a cluster file says, and end what was started."""
+    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)  # what matters is said by an EngineError
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(CONFIGURATION))
         if "://" in target:
