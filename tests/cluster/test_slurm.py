@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import dask
 import pytest
 from child_processes import lives
 from dask_jobqueue import SLURMCluster
@@ -67,19 +69,14 @@ def test_exclusive_jobs_run_one_after_the_other(node: SlurmNode, tmp_path: Path)
     assert begin < end < next_begin < next_end
 
 
-def test_a_worker_lives_in_a_job_of_its_own_while_the_cluster_is_open(node: SlurmNode, cluster: SLURMCluster) -> None:
-    def job_and_process() -> tuple[str, int]:
-        return os.environ["SLURM_JOB_ID"], os.getpid()
-
+def test_a_worker_has_a_job_of_its_own_which_ends_with_it(node: SlurmNode, cluster: SLURMCluster) -> None:
     cluster.scale(jobs=1)
     with Client(cluster) as client:
-        job, worker = client.submit(job_and_process, resources={"meter": 1}).result(timeout=60)
+        job, worker = _whereabouts(client)
         assert node.queue() == {job: "RUNNING"}
         assert worker != os.getpid()
-        (facts,) = client.scheduler_info()["workers"].values()
-        assert facts["resources"] == {"meter": 1.0}
-    cluster.close()
-    node.await_ends()
+        client.retire_workers()
+        node.await_ends()
     assert not lives(worker)
 
 
@@ -88,3 +85,22 @@ def test_a_second_worker_waits_for_the_node(node: SlurmNode, cluster: SLURMClust
     with Client(cluster) as client:
         client.wait_for_workers(1, timeout=60)
         assert sorted(node.queue().values()) == ["PENDING", "RUNNING"]
+
+
+def test_a_lost_worker_is_replaced_by_a_new_job(node: SlurmNode, cluster: SLURMCluster) -> None:
+    with dask.config.set({"distributed.deploy.lost-worker-timeout": "1s"}), Client(cluster) as client:
+        cluster.adapt(minimum_jobs=1, maximum_jobs=1)
+        job, worker = _whereabouts(client)
+        os.kill(worker, signal.SIGKILL)
+        next_job, next_worker = _whereabouts(client)
+        assert int(next_job) > int(job)
+        assert next_worker != worker
+
+
+def _whereabouts(client: Client) -> tuple[str, int]:
+    """Return the job and the process in which a task runs."""
+
+    def job_and_process() -> tuple[str, int]:
+        return os.environ["SLURM_JOB_ID"], os.getpid()
+
+    return client.submit(job_and_process, resources={"meter": 1}, pure=False).result(timeout=60)
