@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import dask
@@ -23,12 +24,11 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmNode]:
     """The one node of a SLURM that these tests share."""
     if reason := unavailable():
         pytest.skip(reason)
-    node = SlurmNode(tmp_path_factory.mktemp("slurm"))
-    try:
-        node.__enter__()
-    except SlurmError as error:
-        pytest.skip(f"SLURM cannot start: {error}")
-    with node:
+    with ExitStack() as closing:
+        try:
+            node = closing.enter_context(SlurmNode(tmp_path_factory.mktemp("slurm")))
+        except SlurmError as error:
+            pytest.skip(f"SLURM cannot start: {error}")
         yield node
 
 
