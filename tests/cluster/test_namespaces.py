@@ -20,6 +20,8 @@ from distributed.comm import CommClosedError
 from namespaces import Host, Network, two_hosts, unavailable
 
 METER = {"meter": 1}
+QUIET = ["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
+"""The engine's HTTP server knows no TLS: without an address it would listen on every interface, dashboard or not."""
 PATIENCE = 30
 
 
@@ -44,7 +46,7 @@ def scheduler(network: Network, certificates: Path, tmp_path_factory: pytest.Tem
     folder = tmp_path_factory.mktemp("scheduler")
     file = folder / "scheduler.json"
     command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--protocol", "tls", "--host", network.submitter]
-    command += ["--port", "0", "--no-dashboard", "--scheduler-file", str(file), *options(certificates)]
+    command += ["--port", "0", *QUIET, "--scheduler-file", str(file), *options(certificates)]
     with running(command, folder / "output", os.environ):
         await_true(file.exists, PATIENCE, lambda: f"no scheduler: {last_words(folder / 'output')}")
         yield json.loads(file.read_text())["address"]
@@ -116,7 +118,7 @@ def worker(host: Host, scheduler: str, folder: Path, *certificates: str, name: s
     """Run a worker with two threads and one meter on a host, which gives up after 5 s without a scheduler."""
     command = [*host.prefix, sys.executable, "-m", "distributed.cli.dask_worker", scheduler, "--no-nanny"]
     command += ["--name", name or host.name, "--host", host.address, "--nthreads", "2", "--resources", "meter=1"]
-    command += ["--no-dashboard", "--local-directory", str(folder), "--death-timeout", "5", *certificates]
+    command += [*QUIET, "--local-directory", str(folder), "--death-timeout", "5", *certificates]
     with running(command, folder / "output", os.environ) as process:
         yield process
 

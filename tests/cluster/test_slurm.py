@@ -49,7 +49,7 @@ def cluster(node: SlurmNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         log_directory=str(tmp_path / "logs"),
         job_extra_directives=["--exclusive"],
         worker_extra_args=["--resources", "meter=1"],
-        scheduler_options={"dashboard": False},
+        scheduler_options={"dashboard": False, "dashboard_address": "127.0.0.1:0"},
     ) as cluster:
         yield cluster
 
