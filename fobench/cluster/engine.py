@@ -15,6 +15,7 @@ from typing import Any
 
 import dask
 from distributed import Client, Future
+from distributed.comm.core import CommClosedError
 
 from fobench.cluster import host
 from fobench.cluster.clusters import started
@@ -31,12 +32,14 @@ METER = "meter"
 """The engine's resource that a machine has one of, and that a measured cell takes."""
 
 CONNECT_S = 20.0
-RESULT_S = 600.0
-"""How long a worker may take to look at its machine, or a result to arrive."""
 
 
 class EngineError(FobenchError):
     """The scheduler, or all workers, are gone or were never there."""
+
+
+class LostError(EngineError):
+    """The workers that had something to deliver are gone."""
 
 
 GONE = "the scheduler is gone; finished cells are kept: start it and its workers again, the next run resumes"
@@ -90,18 +93,15 @@ class Engine:
             )
 
     def ask(self, question: Question, addresses: list[str]) -> list[Seen]:
-        """Let workers look at their machines, all at once, and return their answers."""
+        """Let workers look at their machines, all at once, and return the answers of those that do not get lost."""
         sent = time.time()
         futures = {address: self._on(address, host.look, question) for address in addresses}
         answers = []
         for address, future in futures.items():
-            look = self.result(future)
-            answers.append(Seen(address, look, _ahead(look.clock_s, sent, time.time())))
+            with suppress(LostError):
+                look = self.result(future, [address])
+                answers.append(Seen(address, look, _ahead(look.clock_s, sent, time.time())))
         return answers
-
-    def names(self, addresses: list[str]) -> list[tuple[str, dict[str, Any]]]:
-        """Return name and facts of the machines of some workers."""
-        return [self.result(future) for future in [self._on(address, host.name_only) for address in addresses]]
 
     def _on(self, address: str, function: Callable[..., Any], *arguments: Any, **resources: float) -> Future[Any]:
         return self.client.submit(
@@ -114,7 +114,7 @@ class Engine:
 
     def pair(self, job: Job, address: str, swapped: bool) -> Pair:
         """Measure a cell on a machine with the engine and without it, and wait for both."""
-        found: Pair = self.result(self._on(address, host.pair, job, swapped, **{METER: 1}))
+        found: Pair = self.result(self._on(address, host.pair, job, swapped, **{METER: 1}), [address])
         return found
 
     def trace(self, job: Job, addresses: list[str]) -> Future[Any]:
@@ -145,23 +145,29 @@ class Engine:
         with suppress(Exception):
             self.client.run(kill_cells, workers=addresses, on_error="ignore")
 
-    def result(self, future: Future[Any]) -> Any:
-        """Return what a future came to; raises EngineError if the engine lost it, or what the task raised."""
+    def result(self, future: Future[Any], addresses: list[str]) -> Any:
+        """Wait for what a future of some workers comes to; raises LostError without them, EngineError, or the task's error."""
         try:
-            return future.result(timeout=RESULT_S)
+            while True:
+                with suppress(TimeoutError):
+                    return future.result(timeout=2.0)
+                if not self.workers().keys() & set(addresses):
+                    self.drop(future)
+                    raise LostError(f"the workers {', '.join(addresses)} are gone")
         except FobenchError:
             raise
         except CancelledError as error:
             raise EngineError(GONE) from error
         except Exception as error:
+            if self.client.status != "running":
+                raise EngineError(GONE) from error
             text = str(error).strip().partition("\n")[0]
             raise EngineError(f"the engine gave up: {type(error).__name__}: {text}") from error
-        finally:
-            future.release()
 
-    def parcel(self, future: Future[Any]) -> Parcel:
-        """Return what a finished part of a cell left."""
-        parcel: Parcel = self.result(future)
+    def parcel(self, future: Future[Any], addresses: list[str]) -> Parcel:
+        """Return what a part of a cell left that some workers have done; raises as `result`."""
+        parcel: Parcel = self.result(future, addresses)
+        future.release()
         return parcel
 
 
@@ -182,10 +188,13 @@ def connect(target: str, chosen: Certificate, say: Callable[[str], None]) -> Ite
             client = Client(cluster, timeout=CONNECT_S, security=cluster.security)
             stack.callback(client.close)
             stack.callback(_retire, client)
-        engine = Engine(client)
-        engine.open()
-        engine.wait_for_workers(expected, patience_s)
-        yield engine
+        try:
+            engine = Engine(client)
+            engine.open()
+            engine.wait_for_workers(expected, patience_s)
+            yield engine
+        except CommClosedError as error:
+            raise EngineError(GONE) from error
 
 
 def _client(address: str, chosen: Certificate) -> Client:

@@ -67,11 +67,6 @@ def look(question: Question) -> Look:
     return Look(machine_name(), facts(), code_checksum(), _host(), time.time(), findings)
 
 
-def name_only() -> tuple[str, dict[str, Json]]:
-    """Return this machine's name and facts, for a dry run."""
-    return machine_name(), facts()
-
-
 def here(job: Job) -> Job:
     """Return a job as it is on this machine: the name, and the data folder, which each machine has its own of."""
     return replace(job, machine=machine_name(), data=str(data_root(job.data or None).resolve()))

@@ -16,7 +16,7 @@ from typing import Any
 from distributed import Future
 
 from fobench.cluster.delivery import deliver
-from fobench.cluster.engine import METER, Engine, EngineError, Event
+from fobench.cluster.engine import METER, Engine, EngineError, Event, LostError
 from fobench.cluster.host import Question
 from fobench.cluster.placement import Block, Machine, Placement
 from fobench.cluster.shelves import Shelves
@@ -68,6 +68,8 @@ class Run:
                 f"{', '.join(wrong)} must have one meter, found {workers[wrong[0]]:g}; start workers with --resources {METER}=1"
             )
         self.seen = self.engine.ask(self.question, list(workers))
+        if not self.seen:
+            raise EngineError("all workers were lost while they were asked; see to them and run again")
         found = survey(self.seen)
         self.order = replace(self.order, real=tuple(found.real))
         return found
@@ -144,20 +146,26 @@ class Run:
 
     def _traced(self, future: Future[Any]) -> Iterator[Outcome]:
         kind, job = self.tracing.pop(future)
-        self.owed[kind].remove(job)
+        addresses = [desk.address for desk in self.desks.values() if desk.machine.kind == kind]
         try:
-            entry = deliver(self.engine.parcel(future), job, self.order.results)
+            entry = deliver(self.engine.parcel(future, addresses), job, self.order.results)
             if entry.status != Status.DONE:
                 self.untraced[kind, job.cell.trace_id] = entry.reason
+        except LostError:  # owed still: it is sent again when a machine is back
+            return
         except EngineError as error:
             self.untraced[kind, job.cell.trace_id] = f"not traced: {error}"
+        self.owed[kind].remove(job)
         yield from self._advance(kind)
 
     def _measured(self, desk: Desk) -> Iterator[Outcome]:
         """Take in what a cell has left and give the machine its next one."""
         assert desk.block is not None and desk.future is not None
         cell, seconds = desk.block.cells[0], time.monotonic() - desk.since
-        parcel = self.engine.parcel(desk.future)
+        try:
+            parcel = self.engine.parcel(desk.future, [desk.address])
+        except LostError:  # the event that says so comes next
+            return
         entry = deliver(parcel, self._job(cell, Part.MEASURE), self.order.results)
         desk.block, desk.future = desk.block.after(desk.machine), None
         yield Outcome(cell, entry.status, entry.reason, seconds, desk.machine.name)
@@ -212,7 +220,10 @@ class Run:
         """Let a machine take part that comes, or comes back, while the run goes on; one that does not fit stays out."""
         if self.engine.workers().get(address) != 1:
             return
-        (item,) = self.engine.ask(self.question, [address])
+        answers = self.engine.ask(self.question, [address])
+        if not answers:
+            return
+        (item,) = answers
         here = [seen for seen in self.seen if seen.address in self.desks]
         problems = survey([*here, item]).problems
         if item.machine.kind not in self.owed:
