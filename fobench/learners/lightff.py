@@ -21,8 +21,10 @@ depth (one-pass), of unfinished samples only.
   threshold for all classes, where the code on the mpezeshki flavour averages those of the classes.
 - A layer once computed is never computed again; the released timing recomputes from the input at each depth.
 - `score_layers: from-second` leaves the first layer out of o_2, o_3, ...; o_1 is its own goodness, as in the released code.
-- Heads read activities that are not normalised, as released, and are trained together with the layers. Before
-  `calibrate` every sample goes to the last layer.
+- Heads read activities that are not normalised, begin at zero without bias and are trained together with the layers, as in
+  the code on the Loewe flavour. That on the mpezeshki flavour trains them after the layers, by Adam at 0.03 from
+  Xavier-uniform weights, with biases, and its neutral label is 0.1 whatever C is.
+- Before `calibrate` every sample goes to the last layer.
 - Samples are taken in parts where C N maps would be large.
 """
 
