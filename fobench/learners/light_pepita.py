@@ -7,7 +7,7 @@
 Released code of LightFF (arXiv 2404.05241), "Lightweight-PT"; published with three hidden layers of 1024.
 
 Properties: those of `pepita`, which trains the net (stage 0); the heads are trained on its activities (stage 1) and change
-nothing in it. Inference keeps all activities up to the current depth, of unfinished samples only.
+nothing in it. Inference keeps the current activity of unfinished samples only.
 
 **Departures**
 

@@ -110,3 +110,23 @@ def test_a_mirror_step_is_its_equations(rule, keep, widths):
     learner.train_step(x, y)
     for found, factor in zip(numbered(learner.state(), "F"), expected, strict=True):
         torch.testing.assert_close(found, factor, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("rule", [PEPITA, MEMPEPITA, HebbianPEPITA])
+def test_a_bias_takes_the_mean_over_samples_and_positions(rule):
+    """A bias is a weight whose input is 1 in both passes, which makes Hebbian PEPITA's difference PEPITA's."""
+    task = TASKS["classification"]
+    learner = set_up(rule([conv(3, [2, 3])], keep=1, bias=True, feedback_scale=1.0, optimizer=UNIT), task)
+    learner.state()["b1"].uniform_(-0.3, 0.3)
+    s = {name: tensor.clone() for name, tensor in learner.state().items()}
+    x, y, t = drawn(task, 4)
+
+    def a_pass(x):
+        H = torch.conv2d(x, s["W1"], s["b1"]).relu()
+        return H, torch.softmax(H.flatten(1) @ s["W2"].T + s["b2"], 1)
+
+    H, P = a_pass(x)
+    H_err, P_err = a_pass(x + ((P - t) @ s["F"].T).view(x.shape))
+    found = directions(learner, x, y)
+    torch.testing.assert_close(found["b1"], (H - H_err).mean((0, 2, 3)))
+    torch.testing.assert_close(found["b2"], (P - t if rule is HebbianPEPITA else P_err - t).mean(0))
