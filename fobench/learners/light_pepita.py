@@ -44,7 +44,7 @@ class LightPEPITA:
     network: Any  # published: 3 x 1024
     threshold: str = checks.choice("mean-k*std", PARAMETERS)
     parameter: float | None = parameter(None)  # k or q; published k = 1
-    trunk: Mapping[str, Any] = field(default_factory=dict)  # fields of `pepita`
+    trunk: Mapping[str, Any] = field(default_factory=dict)  # fields of `pepita`; published eta 0.001, CIFAR 0.01
     head_init: str = checks.choice("xavier-uniform", WEIGHT_INITS)
     head_optimizer: Mapping[str, Any] = optimizers.default(name="adam", eta=1e-3)
 

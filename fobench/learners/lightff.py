@@ -66,7 +66,8 @@ VALUES = 2**21
 class LightFF:
     """Forward-Forward with early exit, multi-pass or one-pass."""
 
-    network: Any  # published: 4 x 2000; one-pass 3 x 100 (MNIST, MIT-BIH), 3 x 1000 (CIFAR), 4 x 200 (CHB-MIT)
+    # published: 4 x 2000; one-pass on the mpezeshki flavour 3 x 100 (MNIST, MIT-BIH), 3 x 1000 (CIFAR), 4 x 200 (CHB-MIT)
+    network: Any
     inference: str = checks.choice("multi-pass", ("multi-pass", "one-pass"))
     flavour: str = checks.choice("loewe", FLAVOURS)
     threshold: str = checks.choice("mean-k*std", PARAMETERS)
