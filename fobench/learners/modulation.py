@@ -108,9 +108,7 @@ class Modulated:
 
     def modulated_maps(self, x: Tensor, E: Tensor) -> Maps:
         """Return the activities of a modulated pass that has X^err only, which is let go like any other."""
-        H = Maps(self.nodes, self.modulate(x, E))
-        H.kept.clear()
-        return H
+        return Maps.passing(self.nodes, self.modulate(x, E))
 
     @role(Role.SECOND_PASS)
     def modulated_pass(self, node: Node, before: tuple[Tensor, ...], mask: Tensor | None) -> Tensor:

@@ -8,10 +8,10 @@ from learner_help import clusters
 
 from fobench import networks
 from fobench.contracts import Calibrated, Staged, Task
-from fobench.learners import lightff
+from fobench.learners import exit_heads, light_biofo, lightff
 from fobench.learners.biofo import BioFO
 from fobench.learners.bp import BP
-from fobench.learners.early_exit import ExitRule, answer, replayed, sweep
+from fobench.learners.early_exit import ExitRule, answer, keep_, replayed, sweep
 from fobench.learners.ff import FF
 from fobench.learners.ff_mpezeshki import FFMpezeshki
 from fobench.learners.light_biofo import LightBioFO
@@ -242,6 +242,20 @@ def test_fixed_thresholds_do_not_move():
         before = list(rule.tau)
         answer(replayed([SCORES, SCORES]), rule, 2)
         assert rule.tau == before
+
+
+@every_light
+@every_net
+def test_what_goes_on_is_read_again(kind, net, monkeypatch):
+    """Rows are gathered of nothing that the layers and heads above do not read: not of the input, once layer 1 has read it."""
+    learner, (x, _), held = made(kind, net), batch(net), []
+    between(learner, x)
+    for module in (lightff, exit_heads, light_biofo):
+        monkeypatch.setattr(
+            module, "keep_", lambda H, rows, copies=1: (held.append(set(H.held)), keep_(H, rows, copies))
+        )
+    learner.predict(x)
+    assert held and not any(-1 in places for places in held)
 
 
 # --- learning -----------------------------------------------------------------------------------------------------------
