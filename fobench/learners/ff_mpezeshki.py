@@ -18,8 +18,8 @@ Properties: those of `ff`, without peer normalisation and without schedule.
 - Negative labels are drawn per step, wrong ones only. LightFF's code draws one wrong label per sample before training;
   mpezeshki's hands the labels of other samples round, once, of which one in C is the right one.
 - The label is written into the first C values; LightFF's code writes it into each of the three channels of CIFAR-10. Its
-  value is 1 there and 41.85 for CHB-MIT; on MNIST and MIT-BIH both codes take the largest value of the whole array, 1 for
-  values in [0, 1] and 2.82 for MNIST standardised, as they have it. `label_amplitude: max` is that of each sample.
+  value is 1 there, 41.85 for CHB-MIT, and the largest value of the whole array for MIT-BIH and, in both codes, for MNIST:
+  2.82, as they standardise it, 1 for values in [0, 1]. `label_amplitude: max` is the largest value of each sample.
 - Labels are scored together, as many as keep a map small. Data without labels and maps: as `ff`, whose departures hold.
 """
 
