@@ -6,6 +6,7 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -47,10 +48,18 @@ def versions() -> dict[str, str]:
     return found
 
 
-def record(folder: Path, name: str) -> None:
-    """Write `machine.json` into a machine's result folder; refuse a folder that another machine wrote under this name."""
+def kind_of(described: Mapping[str, Json]) -> str:
+    """Return what machines of one type have in common, as one line; `described` is `facts()` or `machine.json`."""
+    return ", ".join(f"{fact} {described[fact]}" for fact in IDENTITY if described.get(fact))
+
+
+def record(folder: Path, name: str, described: Mapping[str, Json] | None = None) -> None:
+    """Write `machine.json` into a machine's result folder; refuse a folder that another machine wrote under this name.
+
+    `described` are the facts of a machine elsewhere; without them they are those of this one.
+    """
     path = folder / "machine.json"
-    now = {"name": name, **facts()}
+    now = {"name": name, **(facts() if described is None else described)}
     if path.exists():
         before = json.loads(path.read_text(encoding="utf-8"))
         changed = [fact for fact in IDENTITY if before.get(fact) != now[fact]]

@@ -158,7 +158,7 @@ def _windows(report: ReportInput) -> list[Block]:
     """Count the windows of training and inference, those not used, and the CPU time that others took of the host."""
     frame = report.frame
     timed = frame[frame.phase.isin(["train", "infer", "calibrate"]) & frame.window.notna() & frame.seed.notna()]
-    timed = timed[timed.quantity.isin(["duration", "energy", "fault", "foreign_cpu"])]
+    timed = timed[timed.quantity.isin(["duration", "energy", "fault", "foreign_cpu", "engine_cpu"])]
     if timed.empty:
         return []
     rows = [_window_row(label, timed[timed.label == label]) for label in report.labels if (timed.label == label).any()]

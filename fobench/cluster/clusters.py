@@ -1,0 +1,207 @@
+"""Cluster files: machines that are reached by SSH, or jobs of a batch system, as YAML; and starting what they say.
+
+ssh:
+  hosts: [board-1, board-2]        # a worker each, by the name that SSH knows them by
+  python: /opt/fobench/bin/python  # of the environment that has fobench, on every host [default: the one here]
+  user: bench                      # and port: 22
+  address: 192.168.1.2             # of this machine, where the hosts can reach it [default: found out]
+tls: /etc/fobench/tls              # folder of the certificate, the same path on every machine
+
+or, with the keywords of dask-jobqueue's SLURMCluster or PBSCluster:
+
+slurm:                             # or pbs:
+  jobs: 4
+  cores: 8
+  memory: 16GB
+  queue: exclusive
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dask
+from distributed import SpecCluster
+
+from fobench import documents
+from fobench.cluster.host import MACHINE_VARIABLE
+from fobench.cluster.security import Certificate, certificate, is_loopback
+from fobench.contracts import FobenchError
+from fobench.documents import Document, DocumentError, Form
+from fobench.plugins import nearest
+
+KINDS = ("ssh", "slurm", "pbs")
+SSH_KEYS = ("hosts", "python", "user", "port", "address", "known_hosts", "threads")
+ARGUMENTS = ("--resources", "meter=1")
+EXCLUSIVE: Mapping[str, str] = {"slurm": "--exclusive", "pbs": "-l place=excl"}
+"""What asks a batch system for a whole node: a power meter sees every job on it."""
+
+PROLOGUE = f'export {MACHINE_VARIABLE}="$(hostname -s)"'
+"""Results belong to the node, whatever the engine calls the worker."""
+
+
+class ClusterFileError(DocumentError):
+    """A cluster file that is not valid, with its lines."""
+
+    refused = "nothing was started"
+
+
+FORM = Form("cluster", f"one of {', '.join(KINDS)}", ClusterFileError)
+
+
+@dataclass(frozen=True)
+class ClusterFile:
+    """What a cluster file says: one of `KINDS`, its options, and the folder of the certificate if it names one."""
+
+    kind: str
+    options: Mapping[str, Any]
+    tls: Path | None
+
+    @property
+    def size(self) -> int:
+        """Number of workers that will be started."""
+        return len(self.options["hosts"]) if self.kind == "ssh" else int(self.options["jobs"])
+
+
+def read(path: Path) -> ClusterFile:
+    """Read one cluster file; raises ClusterFileError with all its problems."""
+    document = documents.read(path, FORM)
+    for key in document.value:
+        if key not in (*KINDS, "tls"):
+            document.problem((key,), f"a cluster file has no {key!r}; {nearest(key, [*KINDS, 'tls'])}", at_key=True)
+    found = [kind for kind in KINDS if kind in document.value]
+    if len(found) != 1:
+        document.problem((), f"found {' and '.join(found) or 'no cluster'}; expected exactly one of {', '.join(KINDS)}")
+    tls = document.value.get("tls")
+    if tls is not None and not isinstance(tls, str):
+        document.problem(("tls",), f"tls is {documents.shown(tls)}; expected the folder of the certificate")
+    for kind in found:
+        _check(document, kind)
+    if document.problems:
+        raise ClusterFileError(path, document.problems)
+    return ClusterFile(found[0], document.value[found[0]], Path(tls) if tls else None)
+
+
+def _check(document: Document, kind: str) -> None:
+    options = document.value[kind]
+    if not isinstance(options, dict):
+        document.problem((kind,), f"{kind} is {documents.shown(options)}; expected a mapping")
+    elif kind == "ssh":
+        _check_ssh(document, options)
+    elif not isinstance(options.get("jobs"), int) or isinstance(options["jobs"], bool) or options["jobs"] < 1:
+        document.problem((kind, "jobs"), f"{kind} needs jobs: the number of nodes to ask for")
+
+
+def _check_ssh(document: Document, options: Mapping[str, Any]) -> None:
+    for key in options:
+        if key not in SSH_KEYS:
+            document.problem(("ssh", key), f"ssh has no {key!r}; {nearest(key, list(SSH_KEYS))}", at_key=True)
+    hosts = options.get("hosts")
+    if not isinstance(hosts, list) or not hosts or not all(isinstance(host, str) and host for host in hosts):
+        document.problem(("ssh", "hosts"), "ssh needs hosts: a list of names or addresses that SSH reaches")
+    elif len(set(hosts)) < len(hosts):
+        document.problem(
+            ("ssh", "hosts"), "a host is listed twice; one worker per host, since cells are measured alone"
+        )
+    for key in ("python", "user", "address", "known_hosts"):
+        if key in options and not isinstance(options[key], str):
+            document.problem(("ssh", key), f"{key} is {documents.shown(options[key])}; expected text")
+    for key in ("port", "threads"):
+        if key in options and (not isinstance(options[key], int) or isinstance(options[key], bool) or options[key] < 1):
+            document.problem(("ssh", key), f"{key} is {documents.shown(options[key])}; expected a whole number above 0")
+
+
+@contextmanager
+def started(path: Path, chosen: Certificate) -> Iterator[tuple[SpecCluster, int]]:
+    """Start scheduler and workers of a cluster file, and stop them at the end; yields the cluster and how many workers it has."""
+    file = read(path)
+    held = certificate(file.tls) if file.tls else chosen
+    start = _ssh if file.kind == "ssh" else _jobs
+    try:
+        with _configured(file, held), start(file, held) as cluster:
+            yield cluster, file.size
+    except (OSError, RuntimeError, ImportError) as error:
+        text = str(error).strip() or type(error).__name__
+        raise FobenchError(f"{path}: the cluster could not be started or kept: {text}") from error
+
+
+@contextmanager
+def _configured(file: ClusterFile, held: Certificate) -> Iterator[None]:
+    """Let every process that dask starts find the certificate, unless nothing leaves this machine."""
+    with dask.config.set({} if _is_local(file) else held.configuration):
+        yield
+
+
+def _is_local(file: ClusterFile) -> bool:
+    return file.kind == "ssh" and all(is_loopback(host) for host in file.options["hosts"])
+
+
+def _ssh(file: ClusterFile, held: Certificate) -> SpecCluster:
+    from distributed import Scheduler
+    from distributed.deploy import ssh
+    from distributed.utils import get_ip
+
+    options = file.options
+    local = _is_local(file)
+    security = None if local else held.security()
+    reach = {key: options[name] for name, key in (("user", "username"), ("port", "port")) if name in options}
+    if "known_hosts" in options:
+        reach["known_hosts"] = str(Path(options["known_hosts"]).expanduser())
+    worker = {
+        "nthreads": options.get("threads", 1),
+        "resources": {"meter": 1},
+        "protocol": "tcp://" if local else "tls://",
+    }
+    workers = {
+        host: {
+            "cls": ssh.Worker,
+            "options": {
+                "address": host,
+                "connect_options": reach,
+                "kwargs": {**worker, "name": host},
+                "remote_python": options.get("python"),
+            },
+        }
+        for host in options["hosts"]
+    }
+    address = options.get("address") or ("127.0.0.1" if local else get_ip(options["hosts"][0]))
+    scheduler = {
+        "cls": Scheduler,
+        "options": {
+            "host": address, "port": 0, "security": security, "protocol": worker["protocol"], "dashboard": False,
+        },
+    }  # fmt: skip
+    return SpecCluster(workers=workers, scheduler=scheduler, security=security, name="fobench", silence_logs=50)
+
+
+def _jobs(file: ClusterFile, held: Certificate) -> SpecCluster:
+    from dask_jobqueue.pbs import PBSCluster
+    from dask_jobqueue.slurm import SLURMCluster
+
+    kind: Any = {"slurm": SLURMCluster, "pbs": PBSCluster}[file.kind]
+    given = {key: value for key, value in file.options.items() if key != "jobs"}
+    lists = {
+        "job_extra_directives": [EXCLUSIVE[file.kind]],
+        "worker_extra_args": list(ARGUMENTS),
+        "job_script_prologue": [PROLOGUE],
+    }
+    added = {key: [*given.pop(key, []), *values] for key, values in lists.items()}
+    scheduler = {"dashboard": False, **given.pop("scheduler_options", {})}
+    try:
+        cluster: SpecCluster = kind(
+            n_workers=0,
+            processes=1,
+            security=held.security(),
+            protocol="tls://",
+            scheduler_options=scheduler,
+            **added,
+            **given,
+        )
+    except (TypeError, ValueError) as error:
+        raise FobenchError(f"{file.kind}: {error}; the keys are those of dask-jobqueue's {kind.__name__}") from error
+    cluster.scale(file.options["jobs"])
+    return cluster
