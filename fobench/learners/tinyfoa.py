@@ -185,7 +185,7 @@ def _quarter(W: Tensor, half: int) -> Tensor:
 def _kept(block: Tensor) -> Iterator[None]:
     before = block.clone()
     yield
-    block.copy_(before)
+    block.copy_(before.clamp_(-1, 1))  # released: put back, then clamped like everything else
 
 
 def binarise_(z: Tensor, each: bool = False) -> Tensor:

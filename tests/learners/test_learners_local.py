@@ -283,6 +283,14 @@ def test_tinyfoa_splits(epoch):
     torch.testing.assert_close(moves["quarter"]["b1"], moves["none"]["b1"])
 
 
+def test_tinyfoa_clamps_the_quarter_that_is_put_back():
+    learner = set_up(TinyFoA([8], split="quarter", weight_init="normal"), Task("classification", (6,), CLASSES))
+    before = copies(learner)["W1"]
+    assert float(before[4:, 3:].abs().max()) > 1
+    learner.train_step(*batch(6, CLASSES, 9))
+    assert torch.equal(learner.state()["W1"][4:, 3:], before[4:, 3:].clamp(-1, 1))
+
+
 @each_net
 @pytest.mark.parametrize("normalise", ["sample", "none"])
 def test_cafo_cross_entropy(net, normalise):
