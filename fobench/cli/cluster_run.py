@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,10 +12,11 @@ from fobench.cli.outcomes import advise, counted, duration, say, shown
 from fobench.contracts import FobenchError, Status
 
 if TYPE_CHECKING:
-    from fobench.cluster.engine import Engine
     from fobench.cluster.placement import Block, Forecast, Machine
     from fobench.cluster.run import Run
     from fobench.cluster.shelves import Shelves
+    from fobench.cluster.survey import Seen
+    from fobench.contracts import Suite
     from fobench.harness.runner import Order
 
 
@@ -36,15 +39,21 @@ class Wishes:
     cell_seconds: float | None = None
 
 
+def need_engine() -> None:
+    """Refuse to go on without dask.distributed, which only clusters need."""
+    from importlib.util import find_spec
+
+    if find_spec("distributed") is None:
+        raise FobenchError("a cluster needs dask.distributed, which is not installed: pip install 'fobench[cluster]'")
+
+
 def measure(order: Order, cluster: Cluster, wishes: Wishes) -> bool:
     """Run what is wanted on a cluster and say whether any cell of the suite is failed, or had to wait, in the end."""
-    from fobench.cluster.engine import connect
-    from fobench.cluster.security import certificate
+    need_engine()
     from fobench.cluster.submitter import submitting
     from fobench.store import note_newcomer
 
-    with submitting(order.results / order.suite.name), connect(cluster.target, certificate(cluster.tls)) as engine:
-        run = looked(engine, order, cluster)
+    with submitting(order.results / order.suite.name), _looked(order, cluster) as run:
         blocks = _blocks(run, wishes)
         if wishes.dry_run:
             _foretell(run.shelves(), blocks, [item.machine for item in run.seen], wishes.cell_seconds)
@@ -54,23 +63,43 @@ def measure(order: Order, cluster: Cluster, wishes: Wishes) -> bool:
         return _work(run, blocks)
 
 
-def looked(engine: Engine, order: Order, cluster: Cluster) -> Run:
-    """Ask every machine what it has and print it; problems end the program before anything runs."""
+@contextmanager
+def asked(suite: Suite, cluster: Cluster, require_real: bool = False) -> Iterator[Run]:
+    """Connect to a cluster for something that writes no results, and ask every machine what it has."""
+    from fobench.harness.runner import Order
+
+    need_engine()
+    with _looked(Order(suite, Path("results"), "", Path(), require_real), cluster) as run:
+        yield run
+
+
+@contextmanager
+def _looked(order: Order, cluster: Cluster) -> Iterator[Run]:
+    """Connect, ask every machine what it has and print it; problems end the program before anything runs."""
+    from fobench.cluster.engine import connect
     from fobench.cluster.host import Question
     from fobench.cluster.run import Run
+    from fobench.cluster.security import certificate
     from fobench.harness.preflight import distinct
 
     question = Question(tuple(distinct(order.suite.cells)), order.suite.base, cluster.data, order.require_real)
-    run = Run(engine, order, question, say)
-    survey = run.look()
-    for machine in sorted(survey.machines.values()):
-        say(f"machine {machine.name}: {machine.kind}")
-    for note in survey.findings.notes:
-        say(f"note: {note}")
-    if survey.findings.problems:
-        listed = "\n".join(f"  {problem}" for problem in survey.findings.problems)
-        raise FobenchError(f"{order.suite.source or order.suite.name} cannot run on these machines:\n{listed}")
-    return run
+    with connect(cluster.target, certificate(cluster.tls), say) as engine:
+        run = Run(engine, order, question, say)
+        findings = run.look()
+        for seen in run.seen:
+            say(_described(seen))
+        for note in findings.notes:
+            say(f"note: {note}")
+        if findings.problems:
+            listed = "\n".join(f"  {problem}" for problem in findings.problems)
+            raise FobenchError(f"{order.suite.source or order.suite.name} cannot run on these machines:\n{listed}")
+        yield run
+
+
+def _described(seen: Seen) -> str:
+    versions = seen.look.facts["versions"]
+    known = ", ".join(f"{name} {versions[name]}" for name in ("fobench", "python", "torch") if name in versions)
+    return f"machine {seen.look.machine}: {seen.machine.kind}; {known}; clock {seen.ahead_s:+.1f} s"
 
 
 def foretell(order: Order, workers: int, cell_seconds: float | None) -> None:

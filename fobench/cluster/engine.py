@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import queue
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +25,7 @@ from fobench.cluster.security import Certificate, security_for
 from fobench.cluster.survey import Seen
 from fobench.contracts import FobenchError
 from fobench.harness.job import Job
+from fobench.harness.overhead import Pair
 
 METER = "meter"
 """The engine's resource that a machine has one of, and that a measured cell takes."""
@@ -34,6 +37,9 @@ RESULT_S = 600.0
 
 class EngineError(FobenchError):
     """The scheduler, or all workers, are gone or were never there."""
+
+
+GONE = "the scheduler is gone; finished cells are kept: start it and its workers again, the next run resumes"
 
 
 @dataclass(frozen=True)
@@ -69,10 +75,13 @@ class Engine:
         known = self.client.scheduler_info(n_workers=-1)["workers"]
         return {address: facts["resources"].get(METER, 0.0) for address, facts in known.items()}
 
-    def wait_for_workers(self, count: int) -> None:
-        """Block until so many workers have come; raises EngineError if none does in time."""
-        end = time.monotonic() + CONNECT_S
-        while len(self.workers()) < count and time.monotonic() < end:
+    def wait_for_workers(self, count: int, patience_s: float = CONNECT_S) -> None:
+        """Wait until so many workers have come, or some and the others are late; raises EngineError if none does in time."""
+        end = time.monotonic() + patience_s
+        while not self.workers() and time.monotonic() < end:
+            time.sleep(0.1)
+        late = time.monotonic() + CONNECT_S
+        while len(self.workers()) < count and time.monotonic() < late:
             time.sleep(0.1)
         if not self.workers():
             raise EngineError(
@@ -103,6 +112,11 @@ class Engine:
         """Send a cell to a machine, whose meter it takes; an event follows."""
         return self._watched(self._on(address, host.work, job, **{METER: 1}))
 
+    def pair(self, job: Job, address: str, swapped: bool) -> Pair:
+        """Measure a cell on a machine with the engine and without it, and wait for both."""
+        found: Pair = self.result(self._on(address, host.pair, job, swapped, **{METER: 1}))
+        return found
+
     def trace(self, job: Job, addresses: list[str]) -> Future[Any]:
         """Send a trace to whichever of some machines is free; an event follows."""
         return self._watched(self.client.submit(host.work, job, workers=addresses, pure=False))
@@ -119,7 +133,7 @@ class Engine:
                 return self.events.get(timeout=1.0)
             except queue.Empty:
                 if self.client.status != "running":
-                    raise EngineError("the scheduler is gone; start it again, the next run resumes") from None
+                    raise EngineError(GONE) from None
         return None
 
     def drop(self, future: Future[Any]) -> None:
@@ -137,6 +151,8 @@ class Engine:
             return future.result(timeout=RESULT_S)
         except FobenchError:
             raise
+        except CancelledError as error:
+            raise EngineError(GONE) from error
         except Exception as error:
             text = str(error).strip().partition("\n")[0]
             raise EngineError(f"the engine gave up: {type(error).__name__}: {text}") from error
@@ -150,20 +166,25 @@ class Engine:
 
 
 @contextmanager
-def connect(target: str, chosen: Certificate) -> Iterator[Engine]:
+def connect(target: str, chosen: Certificate, say: Callable[[str], None]) -> Iterator[Engine]:
     """Connect to a scheduler by address, or start what a cluster file says, and end what was started."""
+    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)  # what matters is said by an EngineError
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(CONFIGURATION))
         if "://" in target:
             client = _client(target, chosen)
-            expected = 1
+            stack.callback(client.close)
+            expected, patience_s = 1, CONNECT_S
         else:
             cluster, expected = stack.enter_context(started(Path(target), chosen))
+            patience_s = math.inf
+            say(f"waiting for {expected} workers of {target}")
             client = Client(cluster, timeout=CONNECT_S, security=cluster.security)
-        stack.callback(client.close)
+            stack.callback(client.close)
+            stack.callback(_retire, client)
         engine = Engine(client)
         engine.open()
-        engine.wait_for_workers(expected)
+        engine.wait_for_workers(expected, patience_s)
         yield engine
 
 
@@ -176,6 +197,12 @@ def _client(address: str, chosen: Certificate) -> Client:
             f"no scheduler answers at {address} ({str(error).splitlines()[0] if str(error) else type(error).__name__}); "
             "is it running there, and does it speak TLS if the address says tls://?"
         ) from error
+
+
+def _retire(client: Client) -> None:
+    """Let workers end by themselves: one that is only told to close may hang until its job is killed."""
+    with suppress(Exception):
+        client.retire_workers()
 
 
 def _ahead(clock_s: float, sent: float, received: float) -> float:

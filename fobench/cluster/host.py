@@ -18,6 +18,7 @@ from typing import cast
 from distributed import get_worker
 
 import fobench
+from fobench.cluster import overhead
 from fobench.cluster.delivery import RESULTS, Parcel, checksum
 from fobench.cluster.quiet import Quiet
 from fobench.contracts import Cell, FobenchError, Json, Part
@@ -26,6 +27,7 @@ from fobench.harness.job import ENDING, Job
 from fobench.harness.launcher import launch
 from fobench.harness.lock import DEFAULT_LOCK, LOCK_VARIABLE
 from fobench.harness.machine import facts
+from fobench.harness.overhead import Pair
 from fobench.harness.preflight import Findings, inspect_apart
 from fobench.harness.temperature import cool_down
 
@@ -70,22 +72,31 @@ def name_only() -> tuple[str, dict[str, Json]]:
     return machine_name(), facts()
 
 
+def here(job: Job) -> Job:
+    """Return a job as it is on this machine: the name, and the data folder, which each machine has its own of."""
+    return replace(job, machine=machine_name(), data=str(data_root(job.data or None).resolve()))
+
+
+def pair(job: Job, swapped: bool) -> Pair:
+    """Measure a cell here with the engine and without it."""
+    return overhead.pair(here(job), swapped)
+
+
 def work(job: Job) -> Parcel:
     """Run one part of one cell here and return what it left; pauses first as the plan says, if a cell was measured before."""
     quiet = cast(Quiet, get_worker().plugins[Quiet.name])
     quiet.silence(get_worker())
     if job.part == Part.MEASURE and quiet.last_plan is not None:
         cool_down(quiet.last_plan, quiet.temperatures)
-    data = data_root(job.data or None).resolve()
-    here = replace(job, machine=machine_name(), data=str(data))
+    job = here(job)
     with tempfile.TemporaryDirectory(prefix="fobench-", dir=get_worker().local_directory) as folder:
-        launch(here, Path(folder))
+        launch(job, Path(folder))
         endings = (ENDING, RESULTS, ".log")
-        paths = {ending: Path(folder, here.stem + ending) for ending in endings}
+        paths = {ending: Path(folder, job.stem + ending) for ending in endings}
         files = {ending: path.read_text(encoding="utf-8", errors="replace") for ending, path in paths.items()}
     if job.part == Part.MEASURE:
         quiet.last_plan = job.cell.plan
-    return Parcel(here.machine, here.stem, files, checksum(files[RESULTS]))
+    return Parcel(job.machine, job.stem, files, checksum(files[RESULTS]))
 
 
 def machine_name() -> str:

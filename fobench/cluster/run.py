@@ -20,10 +20,11 @@ from fobench.cluster.engine import METER, Engine, EngineError, Event
 from fobench.cluster.host import Question
 from fobench.cluster.placement import Block, Machine, Placement
 from fobench.cluster.shelves import Shelves
-from fobench.cluster.survey import Seen, Survey, survey
+from fobench.cluster.survey import Seen, survey
 from fobench.contracts import Cell, FobenchError, Header, Part, Status
 from fobench.harness.job import Job
 from fobench.harness.machine import record
+from fobench.harness.preflight import Findings
 from fobench.harness.runner import Order, Outcome
 from fobench.store import ResultStore, seal
 
@@ -58,8 +59,8 @@ class Run:
         self.untraced: dict[tuple[str, str], str] = {}
         self.losses: Counter[str] = Counter()
 
-    def look(self) -> Survey:
-        """Ask all workers that are there; a run goes on only if their survey has no problems."""
+    def look(self) -> Findings:
+        """Ask all workers that are there; a run goes on only if there are no problems."""
         workers = self.engine.workers()
         wrong = [address for address, meters in workers.items() if meters != 1]
         if wrong:
@@ -67,7 +68,9 @@ class Run:
                 f"{', '.join(wrong)} must have one meter, found {workers[wrong[0]]:g}; start workers with --resources {METER}=1"
             )
         self.seen = self.engine.ask(self.question, list(workers))
-        return survey(self.seen)
+        found = survey(self.seen)
+        self.order = replace(self.order, real=tuple(found.real))
+        return found
 
     def shelves(self) -> Shelves:
         """Return what the results folder holds, for the machines that are connected."""
@@ -211,7 +214,7 @@ class Run:
             return
         (item,) = self.engine.ask(self.question, [address])
         here = [seen for seen in self.seen if seen.address in self.desks]
-        problems = survey([*here, item]).findings.problems
+        problems = survey([*here, item]).problems
         if item.machine.kind not in self.owed:
             problems.append("a new type of machine comes too late for its traces; it can take part in the next run")
         if problems:

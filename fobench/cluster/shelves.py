@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -10,11 +9,10 @@ from functools import cached_property
 from pathlib import Path
 
 from fobench.cluster.placement import Block, Machine
-from fobench.contracts import Cell, FobenchError, Part, Status
-from fobench.harness.machine import kind_of
+from fobench.contracts import Cell, Part, Status
 from fobench.harness.runner import Order, unstable
 from fobench.harness.states import Standing, changed_sources, standing
-from fobench.store import Entry, ResultStore, StoreError, read
+from fobench.store import Entry, ResultStore, StoreError, kinds_of_machines, read
 
 SET_ASIDE = ".abandoned"
 """Ends the names of result files that no longer count: their block was begun again elsewhere."""
@@ -35,8 +33,7 @@ class Shelves:
     @cached_property
     def kinds(self) -> dict[str, str]:
         """Kind of every machine that is connected or has a folder here."""
-        stored = {path.parent.name: _kind(path) for path in self.folder.glob("*/machine.json")}
-        return stored | {machine.name: machine.kind for machine in self.machines}
+        return kinds_of_machines(self.folder) | {machine.name: machine.kind for machine in self.machines}
 
     @cached_property
     def index(self) -> dict[str, list[str]]:
@@ -152,12 +149,3 @@ def _by_seed(cells: Iterable[Cell]) -> dict[int, list[Cell]]:
     for cell in cells:
         found.setdefault(cell.seed, []).append(cell)
     return found
-
-
-def _kind(path: Path) -> str:
-    try:
-        return kind_of(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, AttributeError) as error:
-        raise FobenchError(
-            f"{path} does not describe a machine ({error}); delete it, the next run writes it anew"
-        ) from error

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from fobench.cluster.host import Look, code_checksum
 from fobench.cluster.placement import Machine
-from fobench.harness.machine import kind_of
+from fobench.contracts import kind_of
 from fobench.harness.preflight import Findings
 
 CLOCK_S = 5.0
@@ -29,23 +28,12 @@ class Seen:
         return Machine(self.look.machine, kind_of(self.look.facts))
 
 
-@dataclass
-class Survey:
-    """Machines by address, and what is wrong (`problems` stop a run) or worth knowing; `real` names data sets with files."""
-
-    machines: dict[str, Machine] = field(default_factory=dict)
-    facts: dict[str, dict[str, Any]] = field(default_factory=dict)
-    findings: Findings = field(default_factory=Findings)
-
-
-def survey(seen: list[Seen]) -> Survey:
-    """Compare all answers with each other, and with the code here."""
-    found = Survey({item.address: item.machine for item in seen}, {item.look.machine: item.look.facts for item in seen})
-    found.findings.problems = [*_twice(seen), *_of_each(seen, "problems"), *_code(seen), *_unlike(seen)]
-    found.findings.notes = [*_of_each(seen, "notes"), *_clocks(seen), *_kinds(seen)]
+def survey(seen: list[Seen]) -> Findings:
+    """Compare all answers with each other, and with the code here; a data set is real if all machines have its files."""
+    problems = [*_twice(seen), *_of_each(seen, "problems"), *_code(seen), *_unlike(seen)]
+    notes = [*_of_each(seen, "notes"), *_clocks(seen), *_kinds(seen)]
     real = [set(item.look.findings.real) for item in seen]
-    found.findings.real = sorted(set.intersection(*real)) if real else []
-    return found
+    return Findings(problems, notes, sorted(set.intersection(*real)) if real else [])
 
 
 def _twice(seen: list[Seen]) -> list[str]:

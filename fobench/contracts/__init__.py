@@ -24,7 +24,7 @@ from fobench.contracts.protocols import (
     Tracer,
     TracerError,
 )
-from fobench.contracts.results import CELL_COLUMNS, ROW_COLUMNS, Context, Header, Reading
+from fobench.contracts.results import CELL_COLUMNS, IDENTITY, ROW_COLUMNS, Context, Header, Reading, kind_of
 from fobench.contracts.vocabulary import (
     ENGINE_VARIABLE,
     FIXED_SYMBOLS,
@@ -55,6 +55,8 @@ __all__ = [
     "FobenchError",
     "GUARDS",
     "MACHINES",
+    "IDENTITY",
+    "kind_of",
     "Graded",
     "Header",
     "Json",

@@ -10,11 +10,9 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from fobench.contracts import FobenchError, Json
+from fobench.contracts import IDENTITY, FobenchError, Json
 
 PACKAGES = ("fobench", "torch", "numpy", "codecarbon", "nvidia-ml-py", "fvcore")
-IDENTITY = ("cpu", "architecture", "cores", "memory_gib", "gpus")
-"""Facts that may not change under the same machine name."""
 
 
 def default_name() -> str:
@@ -46,11 +44,6 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
-
-
-def kind_of(described: Mapping[str, Json]) -> str:
-    """Return what machines of one type have in common, as one line; `described` is `facts()` or `machine.json`."""
-    return ", ".join(f"{fact} {described[fact]}" for fact in IDENTITY if described.get(fact))
 
 
 def record(folder: Path, name: str, described: Mapping[str, Json] | None = None) -> None:
