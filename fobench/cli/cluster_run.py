@@ -83,7 +83,7 @@ def _looked(order: Order, cluster: Cluster) -> Iterator[Run]:
     from fobench.harness.preflight import distinct
 
     question = Question(tuple(distinct(order.suite.cells)), order.suite.base, cluster.data, order.require_real)
-    with connect(cluster.target, certificate(cluster.tls)) as engine:
+    with connect(cluster.target, certificate(cluster.tls), say) as engine:
         run = Run(engine, order, question, say)
         findings = run.look()
         for seen in run.seen:

@@ -19,7 +19,7 @@ slurm:                             # or pbs:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,7 +36,12 @@ from fobench.plugins import nearest
 
 KINDS = ("ssh", "slurm", "pbs")
 SSH_KEYS = ("hosts", "python", "user", "port", "address", "known_hosts", "threads")
-ARGUMENTS = ("--resources", "meter=1")
+UNSEEN = "127.0.0.1:0"
+"""Address of the HTTP server that every process of dask's has: it knows no TLS."""
+
+ARGUMENTS = ("--resources", "meter=1", "--dashboard-address", UNSEEN)
+HIDDEN: Mapping[str, Any] = {"dashboard": False, "dashboard_address": UNSEEN}
+
 EXCLUSIVE: Mapping[str, str] = {"slurm": "--exclusive", "pbs": "-l place=excl"}
 """What asks a batch system for a whole node: a power meter sees every job on it."""
 
@@ -120,20 +125,17 @@ def started(path: Path, chosen: Certificate) -> Iterator[tuple[SpecCluster, int]
     """Start scheduler and workers of a cluster file, and stop them at the end; yields the cluster and how many workers it has."""
     file = read(path)
     held = certificate(file.tls) if file.tls else chosen
-    start = _ssh if file.kind == "ssh" else _jobs
-    try:
-        with _configured(file, held), start(file, held) as cluster:
-            yield cluster, file.size
-    except (OSError, RuntimeError, ImportError) as error:
-        text = str(error).strip() or type(error).__name__
-        raise FobenchError(f"{path}: the cluster could not be started or kept: {text}") from error
-
-
-@contextmanager
-def _configured(file: ClusterFile, held: Certificate) -> Iterator[None]:
-    """Let every process that dask starts find the certificate, unless nothing leaves this machine."""
-    with dask.config.set({} if _is_local(file) else held.configuration):
-        yield
+    with ExitStack() as stack:
+        # every process that dask starts is to find the certificate, unless nothing leaves this machine
+        stack.enter_context(dask.config.set({} if _is_local(file) else held.configuration))
+        try:
+            cluster = stack.enter_context(_ssh(file, held) if file.kind == "ssh" else _jobs(file, held))
+        except FobenchError:
+            raise
+        except Exception as error:  # asyncssh, dask and the batch system's commands raise their own types
+            text = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise FobenchError(f"{path}: the cluster could not be started: {text}") from error
+        yield cluster, file.size
 
 
 def _is_local(file: ClusterFile) -> bool:
@@ -155,6 +157,7 @@ def _ssh(file: ClusterFile, held: Certificate) -> SpecCluster:
         "nthreads": options.get("threads", 1),
         "resources": {"meter": 1},
         "protocol": "tcp://" if local else "tls://",
+        "dashboard_address": UNSEEN,
     }
     workers = {
         host: {
@@ -172,7 +175,7 @@ def _ssh(file: ClusterFile, held: Certificate) -> SpecCluster:
     scheduler = {
         "cls": Scheduler,
         "options": {
-            "host": address, "port": 0, "security": security, "protocol": worker["protocol"], "dashboard": False,
+            "host": address, "port": 0, "security": security, "protocol": worker["protocol"], **HIDDEN,
         },
     }  # fmt: skip
     return SpecCluster(workers=workers, scheduler=scheduler, security=security, name="fobench", silence_logs=50)
@@ -190,7 +193,7 @@ def _jobs(file: ClusterFile, held: Certificate) -> SpecCluster:
         "job_script_prologue": [PROLOGUE],
     }
     added = {key: [*given.pop(key, []), *values] for key, values in lists.items()}
-    scheduler = {"dashboard": False, **given.pop("scheduler_options", {})}
+    scheduler = {**HIDDEN, **given.pop("scheduler_options", {})}
     try:
         cluster: SpecCluster = kind(
             n_workers=0,
@@ -203,5 +206,5 @@ def _jobs(file: ClusterFile, held: Certificate) -> SpecCluster:
         )
     except (TypeError, ValueError) as error:
         raise FobenchError(f"{file.kind}: {error}; the keys are those of dask-jobqueue's {kind.__name__}") from error
-    cluster.scale(file.options["jobs"])
+    cluster.adapt(minimum=file.options["jobs"], maximum=file.options["jobs"])  # as `scale`, and replaces a lost job
     return cluster

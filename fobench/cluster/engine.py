@@ -75,10 +75,13 @@ class Engine:
         known = self.client.scheduler_info(n_workers=-1)["workers"]
         return {address: facts["resources"].get(METER, 0.0) for address, facts in known.items()}
 
-    def wait_for_workers(self, count: int) -> None:
-        """Block until so many workers have come; raises EngineError if none does in time."""
-        end = time.monotonic() + CONNECT_S
-        while len(self.workers()) < count and time.monotonic() < end:
+    def wait_for_workers(self, count: int, patience_s: float = CONNECT_S) -> None:
+        """Wait until so many workers have come, or some and the others are late; raises EngineError if none does in time."""
+        end = time.monotonic() + patience_s
+        while not self.workers() and time.monotonic() < end:
+            time.sleep(0.1)
+        late = time.monotonic() + CONNECT_S
+        while len(self.workers()) < count and time.monotonic() < late:
             time.sleep(0.1)
         if not self.workers():
             raise EngineError(
@@ -163,21 +166,25 @@ class Engine:
 
 
 @contextmanager
-def connect(target: str, chosen: Certificate) -> Iterator[Engine]:
+def connect(target: str, chosen: Certificate, say: Callable[[str], None]) -> Iterator[Engine]:
     """Connect to a scheduler by address, or start what a cluster file says, and end what was started."""
     logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)  # what matters is said by an EngineError
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(CONFIGURATION))
         if "://" in target:
             client = _client(target, chosen)
-            expected = 1
+            stack.callback(client.close)
+            expected, patience_s = 1, CONNECT_S
         else:
             cluster, expected = stack.enter_context(started(Path(target), chosen))
+            patience_s = math.inf
+            say(f"waiting for {expected} workers of {target}")
             client = Client(cluster, timeout=CONNECT_S, security=cluster.security)
-        stack.callback(client.close)
+            stack.callback(client.close)
+            stack.callback(_retire, client)
         engine = Engine(client)
         engine.open()
-        engine.wait_for_workers(expected)
+        engine.wait_for_workers(expected, patience_s)
         yield engine
 
 
@@ -190,6 +197,12 @@ def _client(address: str, chosen: Certificate) -> Client:
             f"no scheduler answers at {address} ({str(error).splitlines()[0] if str(error) else type(error).__name__}); "
             "is it running there, and does it speak TLS if the address says tls://?"
         ) from error
+
+
+def _retire(client: Client) -> None:
+    """Let workers end by themselves: one that is only told to close may hang until its job is killed."""
+    with suppress(Exception):
+        client.retire_workers()
 
 
 def _ahead(clock_s: float, sent: float, received: float) -> float:

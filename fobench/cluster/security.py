@@ -35,8 +35,10 @@ class Certificate:
 
     @property
     def options(self) -> str:
-        """Return the options of `dask scheduler` and `dask worker`."""
-        return " ".join(f"--tls-{name} {path}" for name, path in self.files.items())
+        """Return the options of `dask scheduler` and `dask worker`; their HTTP servers know no TLS and are kept on loopback."""
+        return (
+            " ".join(f"--tls-{name} {path}" for name, path in self.files.items()) + " --dashboard-address 127.0.0.1:0"
+        )
 
     @property
     def configuration(self) -> dict[str, object]:
