@@ -32,6 +32,7 @@ METER = "meter"
 """The engine's resource that a machine has one of, and that a measured cell takes."""
 
 CONNECT_S = 20.0
+RETIRE_S = 5.0
 
 
 class EngineError(FobenchError):
@@ -209,9 +210,12 @@ def _client(address: str, chosen: Certificate) -> Client:
 
 
 def _retire(client: Client) -> None:
-    """Let workers end by themselves: one that is only told to close may hang until its job is killed."""
+    """Let workers end by themselves: one that is told to close and killed at once may hang until its job is killed too."""
     with suppress(Exception):
         client.retire_workers()
+        end = time.monotonic() + RETIRE_S
+        while client.scheduler_info(n_workers=-1)["workers"] and time.monotonic() < end:
+            time.sleep(0.1)
 
 
 def _ahead(clock_s: float, sent: float, received: float) -> float:

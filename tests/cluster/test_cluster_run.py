@@ -17,7 +17,7 @@ from toy_cluster import FOBENCH, ToyCluster, fobench, toy_cluster
 from fobench.contracts import Part
 from fobench.store import ResultStore
 
-KILLS = int(os.environ.get("FOBENCH_KILLS", "3"))
+KILLS = int(os.environ.get("FOBENCH_KILLS", "2"))
 """How many random kills the last test makes; 50 take about half an hour."""
 
 
