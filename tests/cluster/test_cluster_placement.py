@@ -169,24 +169,24 @@ def test_every_cell_is_measured_once_and_no_block_is_split(blocks: list[Block], 
         happens(rack, machine)
     for machine in RACK:
         rack.comes_back(machine)
-    for _ in range(sum(len(given.cells) for given in blocks) + 1):
+    for _ in range(sum(len(asked.cells) for asked in blocks) + 1):
         for machine in RACK:
             rack.takes(machine)
             rack.finishes(machine)
 
-    can = [given for given in blocks if any(given.fits(machine) for machine in RACK)]
-    wanted = Counter((cell.id, given.kind) for given in can for cell in given.cells)
+    can = [asked for asked in blocks if any(asked.fits(machine) for machine in RACK)]
+    wanted = Counter((cell.id, asked.kind) for asked in can for cell in asked.cells)
     assert Counter((cell.id, held.kind) for cell, held, _ in rack.done) == wanted
     places: dict[tuple[int, str | None], set[str]] = {}
     for _, held, machine in rack.done:
         places.setdefault((held.seed, held.kind), set()).add(machine.name)
         assert held.kind in (None, machine.kind)
-    for given in can:
-        if given.cells:
-            (place,) = places[given.seed, given.kind]
-            assert given.home in (None, place)
+    for asked in can:
+        if asked.cells:
+            (place,) = places[asked.seed, asked.kind]
+            assert asked.home in (None, place)
     assert {(left.seed, left.kind) for left in rack.placement.waiting} == {
-        (given.seed, given.kind) for given in blocks if given.cells and given not in can
+        (asked.seed, asked.kind) for asked in blocks if asked.cells and asked not in can
     }
 
 
