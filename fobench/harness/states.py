@@ -64,6 +64,11 @@ def standing(cell: Cell, store: Finder, base: Path, real: bool) -> Standing:
     return Standing(cell, State.STALE, reason) if reason else Standing(cell, State.DONE)
 
 
+def counts(entry: Entry, base: Path, real: bool) -> bool:
+    """Say whether a file is done, of the present source and of the data at hand."""
+    return entry.status == Status.DONE and not _stale_reason([entry], base, real)
+
+
 def _stale_reason(entries: list[Entry], base: Path, real: bool) -> str:
     if real and any(entry.header.origin == Origin.SURROGATE for entry in entries):
         return f"measured on a surrogate; the files of {entries[0].header.cell.dataset.name} are at hand now"
