@@ -113,6 +113,8 @@ def test_two_machines_measure_what_one_would_and_a_second_run_does_nothing(
     assert "8 done, 0 pending" in second.stdout
     assert "next: fobench report toys --results plain" in second.stdout
     assert {path: path.stat().st_mtime_ns for path in stamps} == stamps
+    status = fobench(folder, "status", "suite.yaml", "--results", "plain")
+    assert status.stdout == "toys on a, b: 8 done, 0 pending, 0 failed, 0 stale\n"
 
 
 def test_a_killed_worker_costs_the_running_cell_and_its_block_waits_for_it(
