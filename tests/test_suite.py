@@ -293,7 +293,9 @@ def test_a_required_argument_may_come_for_each_data_set_alone(folder: Path) -> N
 def test_a_suite_says_on_which_machines_a_cluster_measures_it(folder: Path, machines: str) -> None:
     suite = loaded(folder, f"machines: {machines}\n{FULL}")
     assert suite.machines == machines
-    assert [cell.id for cell in suite.cells] == [cell.id for cell in loaded(folder, FULL).cells], "no cell is another for it"
+    assert [cell.id for cell in suite.cells] == [cell.id for cell in loaded(folder, FULL).cells], (
+        "no cell is another for it"
+    )
 
 
 @pytest.mark.parametrize(

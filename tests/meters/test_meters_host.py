@@ -3,6 +3,7 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -244,7 +245,7 @@ def test_a_window_that_is_too_short_has_neither_share(cluster):
 
 def test_the_kernels_own_figures_agree():
     """What this thread burns, as its schedstat counts it, is what the meter sees of a process."""
-    if not os.path.exists("/proc/self/schedstat"):
+    if not Path("/proc/self/schedstat").exists():
         pytest.skip("this kernel keeps no schedstat")
     host = HostLoad()
     before = host._seconds_of(str(os.getpid()))
