@@ -20,7 +20,7 @@ from distributed.comm.core import CommClosedError
 from fobench.cluster import host
 from fobench.cluster.clusters import started
 from fobench.cluster.delivery import Parcel
-from fobench.cluster.host import Question
+from fobench.cluster.host import Question, code_checksum
 from fobench.cluster.quiet import CONFIGURATION, Quiet, QuietNanny, kill_cells
 from fobench.cluster.security import Certificate, security_for
 from fobench.cluster.survey import Seen
@@ -63,9 +63,18 @@ class Engine:
     events: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
 
     def open(self) -> None:
-        """Silence all workers, present and future ones, and begin to listen."""
-        self.client.register_plugin(Quiet())
-        self.client.register_plugin(QuietNanny())
+        """Silence all workers, present and future ones, and begin to listen; raises EngineError where fobench is missing."""
+        try:
+            self.client.register_plugin(Quiet())
+            self.client.register_plugin(QuietNanny())
+            self.client.run_on_scheduler(code_checksum)
+        except CommClosedError:
+            raise
+        except Exception as error:  # what a process raises that cannot read what it is sent
+            text = str(error).strip().rpartition("\n")[2]
+            raise EngineError(
+                f"the scheduler or a worker does not know fobench ({text}); install fobench[cluster] for each of them"
+            ) from error
         self.client.subscribe_topic("all", self._heard)
 
     def _heard(self, event: tuple[float, Any]) -> None:

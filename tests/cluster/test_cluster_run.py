@@ -117,6 +117,17 @@ def test_two_machines_measure_what_one_would_and_a_second_run_does_nothing(
     assert status.stdout == "toys on a, b: 8 done, 0 pending, 0 failed, 0 stale\n"
 
 
+def test_a_worker_that_does_not_know_fobench_is_one_sentence(cluster: ToyCluster, folder: Path) -> None:
+    stub = folder / "stub/fobench"
+    stub.mkdir(parents=True)
+    (stub / "__init__.py").write_text("raise ImportError('not here')")
+    cluster.start_worker("stranger", PYTHONPATH=str(stub.parent))
+    refused = fobench(folder, "check", "suite.yaml", "--cluster", cluster.address)
+    cluster.kill("stranger")
+    assert refused.returncode == 2
+    assert "does not know fobench" in refused.stderr and "Traceback" not in refused.stderr
+
+
 def test_a_killed_worker_costs_the_running_cell_and_its_block_waits_for_it(
     cluster: ToyCluster, folder: Path, local: pd.DataFrame
 ) -> None:
