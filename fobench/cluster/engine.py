@@ -33,6 +33,8 @@ METER = "meter"
 
 CONNECT_S = 20.0
 RETIRE_S = 5.0
+LOOK_S = 2.0
+"""How often the scheduler is looked after, while nothing else is heard; workers are not asked."""
 
 
 class EngineError(FobenchError):
@@ -60,6 +62,7 @@ class Engine:
     """A connection to a scheduler; `events` arrive in the order in which the engine noticed them."""
 
     client: Client
+    scheduler: str = ""
     events: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
 
     def open(self) -> None:
@@ -75,7 +78,18 @@ class Engine:
             raise EngineError(
                 f"the scheduler or a worker does not know fobench ({text}); install fobench[cluster] for each of them"
             ) from error
+        self.scheduler = self._scheduler_id()
         self.client.subscribe_topic("all", self._heard)
+
+    def _scheduler_id(self) -> str:
+        return str(self.client.scheduler_info(n_workers=0)["id"])
+
+    def _is_gone(self) -> bool:
+        """Say whether the scheduler is out of reach, or another one in its place, which knows nothing of this run."""
+        try:
+            return self.client.status != "running" or self._scheduler_id() != self.scheduler
+        except Exception:  # whatever the connection breaks with
+            return True
 
     def _heard(self, event: tuple[float, Any]) -> None:
         _, said = event
@@ -140,9 +154,9 @@ class Engine:
         end = math.inf if patience_s is None else time.monotonic() + patience_s
         while time.monotonic() < end:
             try:
-                return self.events.get(timeout=1.0)
+                return self.events.get(timeout=LOOK_S)
             except queue.Empty:
-                if self.client.status != "running":
+                if self._is_gone():
                     raise EngineError(GONE) from None
         return None
 
@@ -169,7 +183,7 @@ class Engine:
         except CancelledError as error:
             raise EngineError(GONE) from error
         except Exception as error:
-            if self.client.status != "running":
+            if self._is_gone():
                 raise EngineError(GONE) from error
             text = str(error).strip().partition("\n")[0]
             raise EngineError(f"the engine gave up: {type(error).__name__}: {text}") from error

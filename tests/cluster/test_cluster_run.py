@@ -168,25 +168,30 @@ def test_a_block_of_a_machine_that_stays_away_waits_or_moves_whole(
     assert measured == [other] * 8
 
 
+@pytest.mark.parametrize("at_once", [False, True], ids=["restarted-later", "restarted-at-once"])
 def test_after_the_scheduler_is_killed_the_next_run_resumes(
-    cluster: ToyCluster, folder: Path, local: pd.DataFrame
+    cluster: ToyCluster, folder: Path, local: pd.DataFrame, at_once: bool
 ) -> None:
-    process = begun(cluster, "scheduler")
-    wait_for(cluster, "scheduler", 2, process)
+    results = f"scheduler-{at_once}"
+    process = begun(cluster, results)
+    wait_for(cluster, results, 2, process)
     cluster.kill("scheduler")
+    if at_once:  # another one at the same address, to which dask's client connects again and which knows nothing
+        cluster.start_scheduler()
     said, _ = process.communicate(timeout=120)
     assert process.returncode == 2
     assert said.rstrip().endswith("the next run resumes") and "Traceback" not in said
-    kept = {path: path.stat().st_mtime_ns for path in (folder / "scheduler").rglob("*.jsonl")}
+    kept = {path: path.stat().st_mtime_ns for path in (folder / results).rglob("*.jsonl")}
     for name in cluster.names:
         cluster.processes[name].wait(timeout=60)
-    cluster.start_scheduler()
+    if not at_once:
+        cluster.start_scheduler()
     for name in cluster.names:
         cluster.start_worker(name)
-    again = run(cluster, "scheduler")
+    again = run(cluster, results)
     assert again.returncode == 0, again.stderr
     assert {path: path.stat().st_mtime_ns for path in kept} == kept
-    assert_same(folder, "scheduler", local)
+    assert_same(folder, results, local)
 
 
 def test_after_the_submitter_is_killed_the_next_run_resumes(
