@@ -198,7 +198,7 @@ class Engine:
 @contextmanager
 def connect(target: str, chosen: Certificate, say: Callable[[str], None]) -> Iterator[Engine]:
     """Connect to a scheduler by address, or start what a cluster file says, and end what was started."""
-    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)  # what matters is said by an EngineError
+    _hush()
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(CONFIGURATION))
         if "://" in target:
@@ -230,6 +230,13 @@ def _client(address: str, chosen: Certificate) -> Client:
             f"no scheduler answers at {address} ({str(error).splitlines()[0] if str(error) else type(error).__name__}); "
             "is it running there, and does it speak TLS if the address says tls://?"
         ) from error
+
+
+def _hush() -> None:
+    """Keep the engine's tracebacks off the terminal: what matters is said by an EngineError."""
+    for name in [*logging.root.manager.loggerDict, "distributed", "tornado", "asyncio"]:
+        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
 
 
 def _retire(client: Client) -> None:
