@@ -167,7 +167,9 @@ def _binary(forward: Pass, node: Node) -> None:
     """Form q(W) = mean|W| sign(W) where the pass multiplies by it."""
     if node.weighted and forward.weight != "W{}":
         W, q = f"W{node.number}", forward.weight.format(node.number)
-        forward.phase.once(f"{q} = mean|{W}| sign({W})", (W,), forward.phase.scratch(q, node.layer.weights), 1)
+        forward.phase.once(
+            f"{q} = mean|{W}| sign({W})", (W,), forward.phase.scratch(q, node.layer.weights), node.layer.weights
+        )
 
 
 def local_inference(writer: Writer, forward: Pass, *scored: Node) -> None:
