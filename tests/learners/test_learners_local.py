@@ -10,6 +10,7 @@ from learner_help import UNIT, batch, ready
 
 from fobench import networks
 from fobench.contracts import Task
+from fobench.learners import derived
 from fobench.learners.activations import RELU
 from fobench.learners.biofo import BioFO
 from fobench.learners.cafo import CaFo
@@ -230,6 +231,17 @@ def test_tinyfoa(net, n, seed, scale):
                 [expected[0][number] * share, expected[1][number] * share],
                 1e-5,
             )
+
+
+def test_tinyfoa_is_the_same_where_its_weights_are_made_binary_some_rows_at_a_time(monkeypatch):
+    states = []
+    for values in (derived.VALUES, 17):
+        monkeypatch.setattr(derived, "VALUES", values)
+        learner = set_up(TinyFoA([9, 8], split="none"), Task("classification", (6,), CLASSES))
+        learner.begin_stage(1)
+        learner.train_step(*batch(6, CLASSES, 9))
+        states.append(copies(learner))
+    close(states[0].values(), states[1].values())
 
 
 def test_tinyfoa_clamps_and_keeps_what_has_left_the_straight_through_range():
