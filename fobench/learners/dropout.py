@@ -17,8 +17,7 @@ TOGETHER = 2**14
 def kept(shape: Sequence[int], rate: float, generator: torch.Generator, device: torch.device | str) -> Tensor:
     """Draw which units are kept, one byte each, but with probability `rate` to within 2^-17; maps lie channels last."""
     count = math.prod(shape)
-    lanes = _lanes(_words(count, device), count, generator)
-    mask = lanes.ge(_least(rate))
+    mask = _lanes(_words(count, device), count, generator).ge(_least(rate))
     if len(shape) == 4:
         return mask.view(shape[0], *shape[2:], shape[1]).permute(0, 3, 1, 2)
     return mask.view(shape)
@@ -30,7 +29,7 @@ def masked_(H: Tensor, mask: Tensor) -> Tensor:
     if H.numel() <= TOGETHER:
         return H.mul_(ones)
     samples = max(1, TOGETHER // H[0].numel())
-    for part, of_part in zip(H.split(samples), ones.split(samples), strict=True):
+    for part, of_part in zip(torch.split(H, samples), torch.split(ones, samples), strict=True):
         part.mul_(of_part)
     return H
 
@@ -43,7 +42,7 @@ def drop_(H: Tensor, rate: float, generator: torch.Generator) -> Tensor:
     units = (H.permute(0, 2, 3, 1) if H.dim() == 4 else H).view(-1)
     size = min(TOGETHER, len(units))
     words, mask = _words(size, H.device), torch.empty(size, dtype=torch.bool, device=H.device)
-    for part in units.split(size):
+    for part in torch.split(units, size):
         lanes = _lanes(words, len(part), generator)
         part.mul_(torch.ge(lanes, _least(rate), out=mask[: len(part)]).view(torch.int8))
     return H
@@ -55,8 +54,10 @@ def _words(count: int, device: torch.device | str) -> Tensor:
 
 def _lanes(words: Tensor, count: int, generator: torch.Generator) -> Tensor:
     """Draw as many words as `count` units need, and return a draw for each unit."""
-    drawn = words[: -(-count // LANES)].random_(-(2**63), None, generator=generator)
-    return drawn.view(torch.int16)[:count]
+    if count <= LANES * (len(words) - 1):
+        words = words[: -(-count // LANES)]
+    lanes = words.random_(-(2**63), None, generator=generator).view(torch.int16)
+    return lanes[:count] if count % LANES else lanes
 
 
 def _least(rate: float) -> int:

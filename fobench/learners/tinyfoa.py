@@ -42,6 +42,7 @@ from fobench.contracts import Prediction, Role, Task, role
 from fobench.learners import checks, derived, optimizers
 from fobench.learners import stages as local
 from fobench.learners.activations import RELU
+from fobench.learners.dropout import masked_
 from fobench.learners.initialisation import WEIGHT_INITS
 from fobench.learners.layers import Dense, Node, WeightedNode, build, symbols, weights
 from fobench.learners.optimizers import Optimizer, Pair, blend_
@@ -111,13 +112,13 @@ class TinyFoA:
         """Update the layer of this stage, or the half of it whose turn it is."""
         stage, part = self.layers[self.last], self.parts[self.half % len(self.parts)]
         A = self.binary_pass(stage.node, before)
-        stopped = _stopped(A[:, part.units], rectified=stage.node.f is RELU)
+        passed = _passed(A[:, part.units], rectified=stage.node.f is RELU)
         maps = stage.ascend(self.binary_activity(stage.node, A))
         del A
         E, _ = self.read_outs[self.last].error(maps[-1], y)  # E_l = softmax(O_l) - T
         D = self.feed_back(E, part, maps)
         del maps
-        D.masked_fill_(stopped, 0)  # D_l = (E_l B_l) o [0 < A_l < 1]
+        masked_(D, passed)  # D_l = (E_l B_l) o [0 < A_l < 1]
         with _kept(_quarter(stage.node.W, self.half)) if self.quarter else nullcontext():
             part.node.accumulate_(D, before, self.steps)  # G_l = (D_l^T H_{l-1} / N) o [|W_l| < 1]
 
@@ -196,9 +197,9 @@ def mean_size(W: Tensor) -> float:
     return float(sums.sum().div_(W.numel()))
 
 
-def _stopped(A: Tensor, rectified: bool) -> Tensor:
-    """Say where no signal passes: |A| >= 1, and A <= 0 where a ReLU follows."""
-    return A.ge(1).logical_or_(A.le(0 if rectified else -1))
+def _passed(A: Tensor, rectified: bool) -> Tensor:
+    """Say where the signal passes: |A| < 1, and A > 0 where a ReLU follows."""
+    return A.lt(1).logical_and_(A.gt(0 if rectified else -1))
 
 
 class StraightThrough:

@@ -3,7 +3,8 @@
     floor = replayed products + bytes / bandwidth
     bytes = weights that learn x passes (3 for momentum, 7 for Adam: what is read and written once per element of a weight)
           + one read and one write per elementwise operation on weights that the rule's equations name, such as sign(W)
-          + on nets with convolutions, one read and one write of every map per elementwise operation of the rule's program
+          + on nets with convolutions and the auto-encoder, which share a bar, one read and one write of every map per
+            elementwise operation of the rule's program
 
 The products, and the weights that an optimizer steps, are those that an observer sees in a step of the learner itself, with
 their shapes and strides, so that no rule needs a floor of its own. Where torch has a variant with `out=`, the result is
@@ -124,9 +125,15 @@ def unavoidable_bytes(rule: str, learner: Learner, task: Task, samples: int, ste
     step, width = program_of(rule, learner, task).train, trained[0].element_size()
     named = [op for op in step.ops if op.role is None]
     moved += round(2 * width * sum(op.elementwise for op in named if op.per_step and op.writes[0] in step.buffers))
-    if any(layer.kind in ("conv", "depthwise", "local") for layer in networks.layers(learner.network, task)):
+    if _works_on_maps(learner.network, task):
         moved += round(2 * width * samples * sum(op.elementwise for op in named if not op.per_step))
     return moved
+
+
+def _works_on_maps(network: Any, task: Task) -> bool:
+    """Say whether elementwise operations count: with convolutions, and on the auto-encoder, whose bar is that of such nets."""
+    convolves = any(layer.kind in ("conv", "depthwise", "local") for layer in networks.layers(network, task))
+    return convolves or network in list(networks.named_tasks())
 
 
 @dataclass(frozen=True)
