@@ -108,7 +108,7 @@ def test_multi_pass_is_the_slow_recipe(net):
 
 def head(state, depth):
     """A head as one matrix, whatever blocks it is kept in."""
-    return torch.cat([state[name] for name in state if name.partition("_")[0] == f"V{depth}"], 1)
+    return torch.cat([state[name].flatten(1) for name in state if name.partition("_")[0] == f"V{depth}"], 1)
 
 
 @every_net
