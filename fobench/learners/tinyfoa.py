@@ -22,8 +22,9 @@ Properties: those of `biofo`.
   the batch; `sample` takes the mean over each sample. The released LC normalises over the batch besides; not here.
 - Where an activity is exactly 0 its sign is 0, as torch has it. Linear layers (in front of an addition) are binary, but
   not rectified, and pass where |A_l| < 1.
-- The frozen layers are computed anew in each step, without a graph, and W_l is binarised anew for it. q(W_l) lives for one
-  product, of a large layer some rows at a time; nothing is packed into bits, so time and energy are those of real numbers.
+- The frozen layers are computed anew in each step, without a graph, and W_l is binarised anew for it (its mean is kept
+  while nothing writes to W_l). q(W_l) lives for one product, of a large layer some rows at a time; nothing is packed into
+  bits, so time and energy are those of real numbers.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ class TinyFoA:
         self.layers = local.stages(self.nodes)
         self.read_outs = local.read_outs(self.feedback, self.layers, task.classes, generator, device)
         self.stages = len(self.layers)
+        self.means: dict[int, tuple[int, float]] = {}  # of |W|, by layer, with the version of W
         self.begin_stage(0)
 
     def begin_stage(self, stage: int) -> None:
@@ -95,8 +97,17 @@ class TinyFoA:
     def binary_pass(self, node: Node, before: Tensor) -> Tensor:
         """Return A_l of a layer's binary weights."""
         assert isinstance(node, WeightedNode)
-        W, mean = node.W, mean_size(node.W)
+        W, mean = node.W, self.mean_of(node)
         return derived.forward(node, before, lambda rows: W[rows].sign().mul_(mean))
+
+    def mean_of(self, node: WeightedNode) -> float:
+        """Return mean|W|, worked out anew where W has been written to."""
+        version = node.W._version
+        known, mean = self.means.get(node.index, (-1, 0.0))
+        if known != version:
+            mean = mean_size(node.W)
+            self.means[node.index] = version, mean
+        return mean
 
     def binary_activity(self, node: Node, A: Tensor) -> Tensor:
         """Return H_l = relu(q(A_l)), in the place of A_l."""
