@@ -27,6 +27,7 @@ from fobench.contracts import (
     Part,
     Reading,
     Status,
+    kind_of,
 )
 
 if TYPE_CHECKING:
@@ -157,6 +158,19 @@ def _broken(path: Path, error: Exception) -> StoreError:
     return StoreError(
         f"{path} is not a whole result file ({type(error).__name__}: {error}); delete it and run the suite again"
     )
+
+
+def kinds_of_machines(folder: Path) -> dict[str, str]:
+    """Return the kind of every machine that has a folder in a suite's folder, by its name; a machine without facts has none."""
+    found = {}
+    for path in sorted(folder.glob("*/machine.json")):
+        try:
+            found[path.parent.name] = kind_of(json.loads(path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, AttributeError) as error:
+            raise StoreError(
+                f"{path} does not describe a machine ({error}); delete it, the next run writes it anew"
+            ) from error
+    return found
 
 
 NEWCOMER = "newcomer.json"

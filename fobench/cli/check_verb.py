@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from fobench.cli.cluster_run import Cluster, asked
 from fobench.cli.newcomer import Against, Learner, Settings, from_here, suite_of
-from fobench.cli.options import Data, RequireReal
+from fobench.cli.options import TLS, ClusterTarget, Data, RequireReal
+from fobench.cli.outcomes import say
 from fobench.cli.settings import settings
 from fobench.contracts import FobenchError, Suite
 
@@ -22,16 +24,30 @@ def verb(
     given: Settings = None,
     data: Data = None,
     require_real: RequireReal = False,
+    cluster: ClusterTarget = None,
+    tls: TLS = None,
 ) -> None:
-    """Check a suite (names, arguments, shapes, data files, meters), or that a learner keeps its contract, or both."""
+    """Check a suite (names, arguments, shapes, data files, meters), or that a learner keeps its contract, or both.
+
+    With --cluster, every machine of a cluster is asked, and all differences between them are listed.
+    """
     if suite is None and learner is None:
         raise FobenchError("nothing to check; name a suite file, or a learner with --learner FILE.py:CLASS")
     if learner is not None and not _conforms(learner, given):
         raise typer.Exit(1)
     if suite is not None:
         loaded = suite_of(suite, learner, against, given)
-        inspect(loaded, data, require_real)
-        Console().print(f"{loaded.source}: valid, {len(loaded.cells)} cells", highlight=False)
+        if cluster is None:
+            inspect(loaded, data, require_real)
+            say(f"{loaded.source}: valid, {len(loaded.cells)} cells")
+        else:
+            _inspect_machines(loaded, Cluster(cluster, tls, data), require_real)
+
+
+def _inspect_machines(suite: Suite, cluster: Cluster, require_real: bool) -> None:
+    """Ask every machine of a cluster; what differs or is missing ends the program."""
+    with asked(suite, cluster, require_real) as run:
+        say(f"{suite.source}: valid, {len(suite.cells)} cells, on {len(run.seen)} machines")
 
 
 def inspect(suite: Suite, data: str | None, require_real: bool) -> list[str]:

@@ -13,6 +13,8 @@ from fobench.contracts import FobenchError
 VERBS = (
     "run",
     "check",
+    "collect",
+    "certificates",
     "report",
     "status",
     "list",

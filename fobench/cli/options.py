@@ -19,3 +19,15 @@ Machine = Annotated[
 RequireReal = Annotated[
     bool, typer.Option("--require-real", help="Refuse to let a surrogate stand in for missing data.")
 ]
+ClusterTarget = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        help="Measure on many machines: tls://HOST:PORT of a dask scheduler, or a cluster file (YAML).",
+        show_default=False,
+    ),
+]
+TLS = Annotated[
+    Path | None,
+    typer.Option("--tls", help="Folder of the cluster's certificate [default: FOBENCH_TLS].", show_default=False),
+]

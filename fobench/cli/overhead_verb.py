@@ -7,17 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from fobench.cli.check_verb import inspect
-from fobench.cli.options import Data, RequireReal, SuiteFile
+from fobench.cli.cluster_run import Cluster, asked
+from fobench.cli.options import TLS, ClusterTarget, Data, RequireReal, SuiteFile
+from fobench.cli.outcomes import say
 from fobench.contracts import Cell, FobenchError, Part, Suite
 
 if TYPE_CHECKING:
     from fobench.harness.job import Job
     from fobench.harness.overhead import Pair
-
-console = Console(highlight=False)
 
 
 def verb(
@@ -28,17 +27,45 @@ def verb(
     pairs: Annotated[int, typer.Option("--pairs", min=2, help="How often each side is measured.")] = 5,
     data: Data = None,
     require_real: RequireReal = False,
+    cluster: ClusterTarget = None,
+    tls: TLS = None,
 ) -> None:
-    """Measure one cell with all meters and with the clock alone, in turns, and print the difference in time per sample."""
+    """Measure one cell with all meters and with the clock alone, in turns, and print the difference in time per sample.
+
+    With --cluster, measure it on every machine with the cluster's engine and without it.
+    """
+    if cluster is not None:
+        _compare_engine(suite, label, Cluster(cluster, tls, data), pairs)
+        return
+    job = _job(suite, label, data, require_real)
+    say(f"{job.cell.label} on {job.cell.dataset.name}, {pairs} pairs:")
+    conclude("the instruments cost", _measured(job, pairs))
+
+
+def _compare_engine(path: Path, label: str | None, cluster: Cluster, count: int) -> None:
+    """Measure the pairs on one machine of the cluster after the other, and print each."""
+    from fobench.harness.job import Job
+    from fobench.suite import load_suite
+
+    suite = load_suite(path)
+    cell = cell_of(suite, label)
+    job = Job(Part.MEASURE, cell, suite.name, "", str(Path(suite.base).resolve()), cluster.data or "")
+    with asked(suite, cluster) as run:
+        for seen in run.seen:
+            say(f"{seen.look.machine}: {cell.label} on {cell.dataset.name}, {count} pairs:")
+            found = []
+            for number in range(count):
+                found.append(pair := run.engine.pair(job, seen.address, bool(number % 2)))
+                say(f"  with the engine {pair.with_s * 1e6:.4g} µs, without it {pair.without_s * 1e6:.4g} µs a sample")
+            conclude(f"{seen.look.machine}: the engine costs", found)
+
+
+def conclude(what: str, pairs: list[Pair]) -> None:
+    """Print the mean difference of pairs with its interval and the verdict."""
     from fobench.harness.overhead import judge
 
-    job = _job(suite, label, data, require_real)
-    console.print(f"{job.cell.label} on {job.cell.dataset.name}, {pairs} pairs:", markup=False)
-    verdict = judge(_measured(job, pairs))
-    console.print(
-        f"the instruments cost {verdict.cost:+.2%} of the time per sample, ±{verdict.half_width:.2%} (95 %): {verdict.text}",
-        soft_wrap=True,
-    )
+    verdict = judge(pairs)
+    say(f"{what} {verdict.cost:+.2%} of the time per sample, ±{verdict.half_width:.2%} (95 %): {verdict.text}")
 
 
 def _measured(job: Job, count: int) -> list[Pair]:
@@ -49,8 +76,8 @@ def _measured(job: Job, count: int) -> list[Pair]:
     with tempfile.TemporaryDirectory(prefix="fobench-overhead-") as folder:
         for pair in pairs(job, Path(folder), count):
             found.append(pair)
-            with_all, alone = pair.all_s * 1e6, pair.clock_s * 1e6
-            console.print(f"  all meters {with_all:.4g} µs, clock alone {alone:.4g} µs a sample", soft_wrap=True)
+            with_all, alone = pair.with_s * 1e6, pair.without_s * 1e6
+            say(f"  all meters {with_all:.4g} µs, clock alone {alone:.4g} µs a sample")
     return found
 
 
@@ -62,12 +89,12 @@ def _job(path: Path, label: str | None, data: str | None, require_real: bool) ->
 
     suite = load_suite(path)
     inspect(suite, data, require_real)
-    cell = _cell(suite, label)
+    cell = cell_of(suite, label)
     base = str(Path(suite.base).resolve())
     return Job(Part.MEASURE, cell, suite.name, default_name(), base, str(data_root(data).resolve()), require_real)
 
 
-def _cell(suite: Suite, label: str | None) -> Cell:
+def cell_of(suite: Suite, label: str | None) -> Cell:
     """Return the first cell of a label, or of the suite."""
     from fobench.plugins import nearest
 

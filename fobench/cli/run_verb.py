@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 
 from fobench.cli.check_verb import inspect
 from fobench.cli.newcomer import Against, Learner, Settings, suite_of
-from fobench.cli.options import Data, Machine, RequireReal, Results, SuiteFile
+from fobench.cli.options import TLS, ClusterTarget, Data, Machine, RequireReal, Results, SuiteFile
+from fobench.cli.outcomes import advise, counted, say, shown
+from fobench.contracts import FobenchError
 
 if TYPE_CHECKING:
-    from fobench.harness.runner import Order, Outcome
+    from fobench.harness.runner import Order
 
-console = Console(highlight=False)
+RetryFailed = Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")]
+RerunStale = Annotated[bool, typer.Option("--rerun-stale", help="Run cells again whose source or data changed.")]
+RerunUnstable = Annotated[bool, typer.Option("--rerun-unstable", help="Run cells again that something disturbed.")]
+Report = Annotated[bool, typer.Option("--report", help="Write the report at the end.")]
+MoveBlocks = Annotated[
+    bool, typer.Option("--move-blocks", help="Measure blocks anew that were begun on machines that are gone.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Plan a run on many machines, measure nothing.")]
+Workers = Annotated[
+    int | None, typer.Option("--workers", min=1, help="Of a dry run: so many imagined machines.", show_default=False)
+]
+CellSeconds = Annotated[
+    float | None,
+    typer.Option("--cell-seconds", min=0.001, help="Of a dry run: how long a cell lasts.", show_default=False),
+]
 
 
 def verb(
@@ -27,121 +41,88 @@ def verb(
     machine: Machine = None,
     data: Data = None,
     require_real: RequireReal = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed cells again.")] = False,
-    rerun_stale: Annotated[
-        bool, typer.Option("--rerun-stale", help="Run cells again whose source or data changed.")
-    ] = False,
-    rerun_unstable: Annotated[
-        bool, typer.Option("--rerun-unstable", help="Run cells again that something disturbed.")
-    ] = False,
-    report: Annotated[bool, typer.Option("--report", help="Write the report at the end.")] = False,
+    retry_failed: RetryFailed = False,
+    rerun_stale: RerunStale = False,
+    rerun_unstable: RerunUnstable = False,
+    report: Report = False,
     learner: Learner = None,
     against: Against = None,
     given: Settings = None,
+    cluster: ClusterTarget = None,
+    tls: TLS = None,
+    move_blocks: MoveBlocks = False,
+    dry_run: DryRun = False,
+    workers: Workers = None,
+    cell_seconds: CellSeconds = None,
 ) -> None:
     """Run the cells of a suite that are not done yet; interrupt it at any time, the next run resumes.
 
-    With --learner, a new learner takes the suite's data, recipe and seeds, block by block beside --against.
+    With --learner, a new learner takes the suite's data, recipe and seeds, block by block beside --against. With --cluster,
+    every machine of a cluster measures one cell at a time, and a block stays on its machine.
     """
+    from fobench.cli import cluster_run
     from fobench.datasets.roots import data_root
-    from fobench.harness.machine import default_name, record
+    from fobench.harness.machine import default_name
     from fobench.harness.runner import Order
-    from fobench.store import note_newcomer
 
-    loaded = suite_of(suite, learner, against, given)
-    real = inspect(loaded, data, require_real)
-    order = Order(
-        loaded,
-        results,
-        machine or default_name(),
-        data_root(data),
-        require_real,
-        retry_failed,
-        rerun_stale,
-        tuple(real),
-    )
-    record(order.store.folder, order.machine)
-    if loaded.newcomer:
-        note_newcomer(results / loaded.name, loaded.newcomer)
-    failed = _work(order, rerun_unstable)
-    _report(order, report)
-    if failed:
+    _refuse_nonsense(cluster, machine, dry_run, workers)
+    loaded, name = suite_of(suite, learner, against, given), machine or default_name()
+    order = Order(loaded, results, name, data_root(data), require_real, retry_failed, rerun_stale)
+    if dry_run and cluster is None:
+        cluster_run.foretell(order, workers or 1, cell_seconds)
+        return
+    if cluster is None:
+        unfinished = _measure(order, data, rerun_unstable)
+    else:
+        wishes = cluster_run.Wishes(rerun_unstable, move_blocks, dry_run, cell_seconds)
+        unfinished = cluster_run.measure(order, cluster_run.Cluster(cluster, tls, data), wishes)
+    if not dry_run:
+        _report(order, None if cluster else name, report)
+    if unfinished:
         raise typer.Exit(1)
 
 
-def _work(order: Order, rerun_unstable: bool) -> bool:
-    """Run what is wanted, print line by line, and say whether any cell of the suite is failed in the end."""
+def _refuse_nonsense(cluster: str | None, machine: str | None, dry_run: bool, workers: int | None) -> None:
+    if cluster is not None and machine is not None:
+        raise FobenchError("--machine names this machine; those of a cluster name themselves (dask worker --name NAME)")
+    if workers is not None and (cluster is not None or not dry_run):
+        raise FobenchError("--workers imagines machines for --dry-run without --cluster; a cluster has its own")
+
+
+def _measure(order: Order, data: str | None, rerun_unstable: bool) -> bool:
+    """Run what is wanted here, print line by line, and say whether any cell of the suite is failed in the end."""
+    from fobench.harness.machine import record
     from fobench.harness.runner import run, unstable
     from fobench.harness.states import State, standings
+    from fobench.store import note_newcomer
 
+    order = replace(order, real=tuple(inspect(order.suite, data, order.require_real)))
+    record(order.store.folder, order.machine)
+    if order.suite.newcomer:
+        note_newcomer(order.store.folder.parent, order.suite.newcomer)
     standing = standings(order.suite, order.store, order.real)
-    counts = Counter(item.state for item in standing)
-    console.print(f"{order.suite.name} on {order.machine}: " + ", ".join(f"{counts[state]} {state}" for state in State))
-    disturbed = {cell.id for cell, _ in unstable(order)} if rerun_unstable else set()
+    say(f"{order.suite.name} on {order.machine}: {counted([item.state for item in standing])}")
+    disturbed = {cell.id for cell, _ in unstable(order.suite, order.store)} if rerun_unstable else set()
     cells = [item.cell for item in standing if item.state in order.states or item.cell.id in disturbed]
-    outcomes = list(_shown(run(order, cells), len(cells)))
-    _advise(outcomes, order)
+    outcomes = list(shown(run(order, cells), len(cells)))
+    advise(
+        outcomes,
+        lambda outcome: order.store.path(outcome.cell).with_suffix(".log"),
+        unstable(order.suite, order.store),
+    )
     after = [item.state for item in standings(order.suite, order.store, order.real)]
     if State.STALE in after:
-        console.print(f"{after.count(State.STALE)} cells are stale: --rerun-stale measures them again")
+        say(f"{after.count(State.STALE)} cells are stale: --rerun-stale measures them again")
     return State.FAILED in after
 
 
-def _shown(outcomes: Iterator[Outcome], total: int) -> Iterator[Outcome]:
-    """Print one line per cell, between windows only: nothing runs in this process while a worker measures."""
-    from fobench.store import last_line
-
-    spent = 0.0
-    for done, outcome in enumerate(outcomes, start=1):
-        spent += outcome.seconds
-        left = _duration(spent / done * (total - done))
-        cell = outcome.cell
-        reason = f": {last_line(outcome.reason)}" if outcome.reason else ""
-        line = f"[{done}/{total}] {cell.label} on {cell.dataset.name}, seed {cell.seed}: {outcome.status}{reason}"
-        timing = f" ({outcome.seconds:.0f} s" + (f", about {left} left)" if done < total else ")")
-        console.print(line + timing, soft_wrap=True, markup=False)
-        yield outcome
-
-
-def _duration(seconds: float) -> str:
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 90
-        else f"{seconds / 60:.0f} min"
-        if seconds < 5400
-        else f"{seconds / 3600:.1f} h"
-    )
-
-
-def _advise(outcomes: list[Outcome], order: Order) -> None:
-    """Sum up; say of failed cells where their output is, and of unstable ones what to do."""
-    from fobench.contracts import Status
-    from fobench.harness.runner import unstable
-
-    counts = Counter(outcome.status for outcome in outcomes)
-    if outcomes:
-        console.print("finished: " + ", ".join(f"{number} {status}" for status, number in counts.items()))
-    for outcome in outcomes:
-        if outcome.status != Status.DONE:
-            log = order.store.path(outcome.cell).with_suffix(".log")
-            console.print(f"failed: see {log}; --retry-failed tries again", soft_wrap=True, markup=False)
-    doubtful = unstable(order)
-    for cell, reason in doubtful:
-        line = f"unstable: {cell.label} on {cell.dataset.name}, seed {cell.seed}: {reason}"
-        console.print(line, soft_wrap=True, markup=False)
-    if doubtful:
-        console.print(f"{len(doubtful)} cells are unstable: remove the cause, --rerun-unstable measures them again")
-
-
-def _report(order: Order, wanted: bool) -> None:
+def _report(order: Order, machine: str | None, wanted: bool) -> None:
+    """Write the report, or say how to: on one machine's results, or on those of all machines of the suite."""
     if not wanted:
-        console.print(
-            f"next: fobench report {order.suite.name} --results {quote(str(order.results))} --machine {quote(order.machine)}",
-            soft_wrap=True,
-            markup=False,
-        )
+        whose = f" --machine {quote(machine)}" if machine else ""
+        say(f"next: fobench report {order.suite.name} --results {quote(str(order.results))}{whose}")
         return
     from fobench.report.build import build
 
-    for path in build(order.store.folder, Path("reports")):
-        console.print(f"wrote {path}", soft_wrap=True)
+    for path in build(order.store.folder if machine else order.results / order.suite.name, Path("reports")):
+        say(f"wrote {path}")

@@ -3,7 +3,7 @@
 Everything here is standard library only, so that any room, any board and any plug-in may import it.
 """
 
-from fobench.contracts.cells import GUARDS, TRAININGS, Cell, Newcomer, Plan, Recipe, Reference, Suite
+from fobench.contracts.cells import GUARDS, MACHINES, TRAININGS, Cell, Newcomer, Plan, Recipe, Reference, Suite
 from fobench.contracts.channels import total_channels
 from fobench.contracts.protocols import (
     Calibrated,
@@ -24,8 +24,9 @@ from fobench.contracts.protocols import (
     Tracer,
     TracerError,
 )
-from fobench.contracts.results import CELL_COLUMNS, ROW_COLUMNS, Context, Header, Reading
+from fobench.contracts.results import CELL_COLUMNS, IDENTITY, ROW_COLUMNS, Context, Header, Reading, kind_of
 from fobench.contracts.vocabulary import (
+    ENGINE_VARIABLE,
     FIXED_SYMBOLS,
     SCHEMA_VERSION,
     UNITS,
@@ -49,9 +50,13 @@ __all__ = [
     "Context",
     "Dataset",
     "DatasetError",
+    "ENGINE_VARIABLE",
     "FIXED_SYMBOLS",
     "FobenchError",
     "GUARDS",
+    "MACHINES",
+    "IDENTITY",
+    "kind_of",
     "Graded",
     "Header",
     "Json",

@@ -142,6 +142,10 @@ class Cell:
         )
 
 
+MACHINES = ("any", "same", "each")
+"""Types of machine that a cluster measures a suite on: each block on any, all blocks on one type, or all on every type."""
+
+
 @dataclass(frozen=True)
 class Newcomer:
     """The label of a learner that a run puts beside a suite's, those measured again beside it, and that suite's name."""
@@ -161,7 +165,9 @@ class Suite:
     description: str = ""
     source: str | None = None
     newcomer: Newcomer | None = None
-    """`base` is the folder that relative plug-in paths start from, `source` the file that the suite came from."""
+    machines: str = "any"
+    """`base` is the folder that relative plug-in paths start from, `source` the file that the suite came from,
+    `machines` one of `MACHINES`: on which types of machine a cluster measures it."""
 
 
 def _digest(value: Json) -> str:

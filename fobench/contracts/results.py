@@ -54,6 +54,15 @@ class Context:
     invalid: str = ""
 
 
+IDENTITY = ("cpu", "architecture", "cores", "memory_gib", "gpus")
+"""Facts of a machine that may not change under its name; machines that share them are of one kind."""
+
+
+def kind_of(facts: Mapping[str, Json]) -> str:
+    """Return what machines of one kind have in common, as one line; `facts` are those of `machine.json`."""
+    return ", ".join(f"{fact} {facts[fact]}" for fact in IDENTITY if facts.get(fact))
+
+
 CELL_COLUMNS = ("cell", "suite", "machine", "label", "learner", "network", "dataset", "origin", "seed")
 """Columns of the long frame that are the same for all rows of a file: they stand in its header."""
 

@@ -14,6 +14,10 @@ Json = Any
 """A value that JSON can hold: None, bool, int, float, str, list or dict with str keys."""
 
 
+ENGINE_VARIABLE = "FOBENCH_ENGINE"
+"""Environment variable with the process ids of a cluster's engine on this host, for the meter that tells its CPU share."""
+
+
 class Phase(StrEnum):
     """What a window was open for; a closed list."""
 
@@ -66,6 +70,7 @@ UNITS: Mapping[str, str] = {
     "auc": "1",
     "depth": "layer",
     "foreign_cpu": "1",
+    "engine_cpu": "1",
     "fault": "1",
     "temperature": "degC",
     "budget": "sample",
@@ -77,10 +82,11 @@ UNITS: Mapping[str, str] = {
 
 `memory` is a state (channel `persistent`), `memory_peak` a maximum over a step, `memory_live` one point of a time line;
 `uncovered` counts calls of an operation that a counter has no formula for; `foreign_cpu` is the share of the host's CPU
-time that was used outside the worker's process tree; `fault` is 1 for a meter that failed in a window, with the reason in
-`invalid`, so that no sum over windows can miss it in silence; `budget` is how many samples a stage of the whole training
-has, where only some of them were measured; `angle` lies between a feedback matrix and the weights that it stands for;
-`weight` is a statistic of one layer's weights and `goodness` a quartile over samples or a threshold, as the channel says.
+time that was used outside the worker's process tree, `engine_cpu` what a cluster's engine used of that; `fault` is 1
+for a meter that failed in a window, with the reason in `invalid`, so that no sum over windows can miss it in silence;
+`budget` is how many samples a stage of the whole training has, where only some of them were measured; `angle` lies
+between a feedback matrix and the weights that it stands for; `weight` is a statistic of one layer's weights and
+`goodness` a quartile over samples or a threshold, as the channel says.
 """
 
 

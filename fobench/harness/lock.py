@@ -1,4 +1,4 @@
-"""One cell at a time per host, and no worker without its parent: both kept by the kernel, so that kill -9 cannot break them."""
+"""One measured cell at a time per host, no worker without its parent: kept by the kernel, so that kill -9 cannot break it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ DEFAULT_LOCK = "/tmp/fobench.lock"
 _PR_SET_PDEATHSIG = 1
 
 
-def hold() -> IO[bytes]:
+def hold(shared: bool = False) -> IO[bytes]:
     """Wait, without polling, for the host-wide lock and return the open file that holds it.
 
+    Who shares it, as traces do, runs beside others that share it, and never beside who does not.
     The kernel releases it when the process ends, however it ends. `FOBENCH_LOCK` names another file, for tests only: power
     meters see the machine, not the process.
     """
@@ -32,7 +33,7 @@ def hold() -> IO[bytes]:
         raise FobenchError(
             f"the host-wide lock {path} cannot be opened ({error}); make it readable and writable"
         ) from error
-    fcntl.flock(file, fcntl.LOCK_EX)
+    fcntl.flock(file, fcntl.LOCK_SH if shared else fcntl.LOCK_EX)
     return file
 
 

@@ -6,14 +6,13 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from fobench.contracts import FobenchError, Json
+from fobench.contracts import IDENTITY, FobenchError, Json
 
 PACKAGES = ("fobench", "torch", "numpy", "codecarbon", "nvidia-ml-py", "fvcore")
-IDENTITY = ("cpu", "architecture", "cores", "memory_gib", "gpus")
-"""Facts that may not change under the same machine name."""
 
 
 def default_name() -> str:
@@ -47,10 +46,13 @@ def versions() -> dict[str, str]:
     return found
 
 
-def record(folder: Path, name: str) -> None:
-    """Write `machine.json` into a machine's result folder; refuse a folder that another machine wrote under this name."""
+def record(folder: Path, name: str, described: Mapping[str, Json] | None = None) -> None:
+    """Write `machine.json` into a machine's result folder; refuse a folder that another machine wrote under this name.
+
+    `described` are the facts of a machine elsewhere; without them they are those of this one.
+    """
     path = folder / "machine.json"
-    now = {"name": name, **facts()}
+    now = {"name": name, **(facts() if described is None else described)}
     if path.exists():
         before = json.loads(path.read_text(encoding="utf-8"))
         changed = [fact for fact in IDENTITY if before.get(fact) != now[fact]]

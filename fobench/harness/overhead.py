@@ -28,26 +28,26 @@ PRECISION = 0.005
 
 @dataclass(frozen=True)
 class Pair:
-    """Seconds per sample with all instruments and with the clock alone, measured one after the other."""
+    """Seconds per sample with what is in question and without it, measured one after the other."""
 
-    all_s: float
-    clock_s: float
+    with_s: float
+    without_s: float
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """Relative cost of the instruments with the 95 % half-width of its mean over pairs."""
+    """Relative cost of what is in question with the 95 % half-width of its mean over pairs."""
 
     cost: float
     half_width: float
 
     @property
     def text(self) -> str:
-        """Say whether the instruments keep to their budget, or that this host cannot tell."""
+        """Say whether it keeps to the budget, or that this host cannot tell."""
         if self.cost + self.half_width <= BUDGET:
             return f"within the budget of {BUDGET:.0%}"
         if self.cost - self.half_width > BUDGET:
-            return f"above the budget of {BUDGET:.0%}: use fewer meters, or longer windows"
+            return f"above the budget of {BUDGET:.0%}: use fewer meters or quieter ones, or longer windows"
         return (
             f"this host cannot resolve {BUDGET:.0%}: times differ by ±{self.half_width:.1%} anyway; "
             "stop other programs, or measure more pairs"
@@ -56,7 +56,7 @@ class Verdict:
 
 def judge(pairs: list[Pair]) -> Verdict:
     """Return the mean relative cost over at least two pairs; the two sides of a pair share the host's mood."""
-    logs = [math.log(pair.all_s / pair.clock_s) for pair in pairs]
+    logs = [math.log(pair.with_s / pair.without_s) for pair in pairs]
     mean = math.expm1(statistics.fmean(logs))
     return Verdict(mean, (1 + mean) * half_width(logs))
 

@@ -32,9 +32,14 @@ class Findings:
 
 def preflight(suite: Suite, data: Path, require_real: bool) -> Findings:
     """Inspect a suite in a child process and return all findings together."""
+    return inspect_apart(distinct(suite.cells), suite.base, data, require_real)
+
+
+def inspect_apart(cells: Iterable[Cell], base: str, data: Path, require_real: bool) -> Findings:
+    """Inspect cells in a child process, since the one that asks may not import torch; raises FobenchError if it dies."""
     request = {
-        "cells": [cell.as_json() for cell in _distinct(suite.cells)],
-        "base": suite.base,
+        "cells": [cell.as_json() for cell in cells],
+        "base": base,
         "data": str(data),
         "require_real": require_real,
     }
@@ -52,7 +57,7 @@ def preflight(suite: Suite, data: Path, require_real: bool) -> Findings:
     return Findings(**json.loads(child.stdout))
 
 
-def _distinct(cells: Iterable[Cell]) -> list[Cell]:
+def distinct(cells: Iterable[Cell]) -> list[Cell]:
     """Return one cell of each learner, dataset and recipe; seeds make no difference here."""
     return list({cell.trace_id: cell for cell in cells}.values())
 

@@ -7,7 +7,7 @@ import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from fobench.contracts import FobenchError, Json
+from fobench.contracts import IDENTITY, FobenchError, Json
 from fobench.harness import machine
 
 SCHEMA = 1
@@ -61,7 +61,7 @@ def load(path: Path | None = None) -> tuple[dict[str, Json], str]:
             f"device profile {path} ignored: {hours:.0f} h old, over {MOST_HOURS} h; run `fobench calibrate` again",
         )
     now = machine.facts()
-    changed = [fact for fact in machine.IDENTITY if found.get(fact) != now[fact]]
+    changed = [fact for fact in IDENTITY if found.get(fact) != now[fact]]
     if changed:
         return (
             {},

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fobench.contracts import Cell, Json, Origin, Part, Phase, Status, Suite
+from fobench.contracts import Cell, Json, Part, Phase, Status, Suite
 from fobench.harness.job import Job
 from fobench.harness.launcher import launch
-from fobench.harness.states import State, changed_sources
+from fobench.harness.states import Finder, State, counts
 from fobench.harness.temperature import cool_down, temperatures
 from fobench.store import Entry, ResultStore, StoreError
 
@@ -45,12 +45,13 @@ class Order:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How one cell ended, after how many seconds."""
+    """How one cell ended, after how many seconds; on which machine, where there are several."""
 
     cell: Cell
     status: Status
     reason: str
     seconds: float
+    machine: str = ""
 
 
 def run(order: Order, cells: list[Cell]) -> Iterator[Outcome]:
@@ -80,9 +81,7 @@ def _traced(order: Order, cell: Cell) -> Entry:
         entry = order.store.find(cell, Part.TRACE)
     except StoreError:
         entry = None
-    fresh = entry is not None and not changed_sources([entry], Path(order.suite.base))
-    real_now = entry is not None and entry.header.origin == Origin.SURROGATE and cell.dataset.name in order.real
-    if entry is not None and entry.status == Status.DONE and fresh and not real_now:
+    if entry is not None and counts(entry, Path(order.suite.base), cell.dataset.name in order.real):
         return entry
     return launch(_job(order, cell, Part.TRACE), order.store.folder)
 
@@ -103,8 +102,8 @@ def _spoilt(row: Mapping[str, Json]) -> bool:
     return bool(row["invalid"]) and row["quantity"] != "fault"
 
 
-def unstable(order: Order) -> list[tuple[Cell, str]]:
+def unstable(suite: Suite, store: Finder) -> list[tuple[Cell, str]]:
     """Return the cells that are done and deserve doubt, each with the reason."""
-    entries = [(cell, order.store.find(cell)) for cell in order.suite.cells]
+    entries = [(cell, store.find(cell)) for cell in suite.cells]
     doubts = [(cell, doubt(entry)) for cell, entry in entries if entry is not None and entry.status == Status.DONE]
     return [(cell, reason) for cell, reason in doubts if reason]

@@ -6,10 +6,11 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol
 
 from fobench import plugins
 from fobench.contracts import Cell, Origin, Part, Status, Suite
-from fobench.store import Entry, ResultStore, StoreError, last_line
+from fobench.store import Entry, StoreError, last_line
 
 
 class State(StrEnum):
@@ -30,15 +31,23 @@ class Standing:
     reason: str = ""
 
 
-def standings(suite: Suite, store: ResultStore, real: Collection[str] = ()) -> list[Standing]:
+class Finder(Protocol):
+    """Where finished result files are looked for: a store, or several machines' folders read as one."""
+
+    def find(self, cell: Cell, part: Part = ...) -> Entry | None:
+        """Return the finished file of one part of a cell, if there is one."""
+
+
+def standings(suite: Suite, store: Finder, real: Collection[str] = ()) -> list[Standing]:
     """Return where every cell of a suite stands, in running order.
 
     `real` names the data sets whose files are at hand: a result that a surrogate gave is then stale.
     """
-    return [_standing(cell, store, Path(suite.base), cell.dataset.name in real) for cell in suite.cells]
+    return [standing(cell, store, Path(suite.base), cell.dataset.name in real) for cell in suite.cells]
 
 
-def _standing(cell: Cell, store: ResultStore, base: Path, real: bool) -> Standing:
+def standing(cell: Cell, store: Finder, base: Path, real: bool) -> Standing:
+    """Return where one cell stands; `real` says that the files of its data set are at hand."""
     found = []
     for part in Part:
         try:
@@ -53,6 +62,11 @@ def _standing(cell: Cell, store: ResultStore, base: Path, real: bool) -> Standin
         return Standing(cell, State.PENDING)
     reason = _stale_reason(finished, base, real)
     return Standing(cell, State.STALE, reason) if reason else Standing(cell, State.DONE)
+
+
+def counts(entry: Entry, base: Path, real: bool) -> bool:
+    """Say whether a file is done, of the present source and of the data at hand."""
+    return entry.status == Status.DONE and not _stale_reason([entry], base, real)
 
 
 def _stale_reason(entries: list[Entry], base: Path, real: bool) -> str:

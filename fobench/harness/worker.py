@@ -21,7 +21,7 @@ def main(path: Path) -> int:
     ready = os.environ.pop(READY_VARIABLE, None)
     if ready is not None:
         lock.die_with_parent(os.getppid())
-    with lock.hold(), Writer(output_of(path)) as writer:
+    with lock.hold(shared=job.part == Part.TRACE), Writer(output_of(path)) as writer:
         if ready is not None:
             os.close(int(ready))  # the parent's clock starts now
         return _finish(job, writer)

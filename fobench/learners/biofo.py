@@ -29,9 +29,8 @@ greedily.
   mixes samples: `normalise: sample` divides each sample's H_l by its root mean square (ReLU or linear f, through which a
   positive factor passes), without a mean taken off and without trained scale or shift; the signal comes back through
   it. `none` is FC and CNN as released. On deep nets with `weight_init: linear` it also keeps activity from fading out.
-- A layer with weights is read behind the pools that follow it, as conv, pool and ReLU make one stage in the
-  released CNN; there the ReLU follows the pool, which gives the same maps. On residual nets the two addends of a sum are
-  layers of their own, read before it; the paper has no such nets.
+- A layer with weights is read behind the pools that follow it, as convolution, ReLU and pool make one stage in the
+  released CNN. On residual nets the two addends of a sum are layers of their own, read before it; the paper has no such nets.
 - The structural mask S_l is all ones as published for FC, and the receptive fields themselves for LC and CNN, whose
   layers hold no other weights. `density` below 1 draws a random one for each dense layer. W_l is masked after each step,
   which gives what the masked gradient gives; products stay dense, and cost as much.

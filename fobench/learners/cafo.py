@@ -25,6 +25,7 @@ block.
   d x d solve, and holds d^2 values a block. R_l and the solve are in double precision. Several epochs count each sample as
   often.
 - The losses CE and MSE are here; sparsemax is not. The variant with blocks trained by DFA is not in the released code.
+- With `optimizer: adam` W_l begins at ones, too; the released code then begins as nn.Linear does, with epsilon 1e-4.
 - The released options for step, blocks and lambda are parsed and ignored; the ones here are obeyed.
 """
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fobench.contracts import Task
 from fobench.learners import checks
+from fobench.learners.normalisation import least
 
 
 def amplitude(default: float) -> Any:
@@ -153,7 +154,7 @@ def goodness(Z: Tensor) -> Tensor:
 def rms_(Z: Tensor) -> Tensor:
     """Divide each row by its root mean square, in place."""
     norm = torch.linalg.vector_norm(Z.flatten(1), dim=1)
-    return Z.div_(per_row(norm.mul_(Z[0].numel() ** -0.5).add_(1e-8), Z))
+    return Z.div_(per_row(norm.mul_(Z[0].numel() ** -0.5).add_(least(1e-8, Z)), Z))
 
 
 def length_(Z: Tensor) -> Tensor:

@@ -19,8 +19,9 @@ layers wait for E, not for one another; frozen activity: all H_l are kept until 
 - `hidden_scale: mean` averages every signal over the batch, as the equations do. `sum` is the released code of DRTP, which
   sDFA comes from: hidden signals carry no 1/N, while the output layer sees the loss averaged over the batch and, for binary
   cross-entropy, over the classes too, so that hidden layers take steps larger by N or N C; its eta of 1e-4 belongs to that.
-- RMSprop of Nokland's code is Adam without first moment (`beta1: 0, beta2: 0.99`), whose running mean begins unbiased. His
-  nets with tanh and logistic units begin at zero (`weight_init: zero`), those with ReLU as here.
+- RMSprop of Nokland's code is Adam without first moment (`beta1: 0, beta2: 0.99`), whose running mean begins unbiased; his
+  gradients are sums over the batch, which RMSprop but for its epsilon does not see. His nets with tanh and logistic units
+  begin at zero (`weight_init: zero`), those with ReLU as here.
 - sDFA's projection needs additions only, and no hardware that adds would multiply for it; here it is a matrix product, and
   C per hidden unit are counted as for DFA.
 - The output layer is updated first and the others from the top down, each map being let go at once; E and every D_l are

@@ -70,7 +70,7 @@ class ExitRule:
 
     name: str
     parameter: float
-    correct_only: bool = False  # mean-k*std, quantile: of the held-out samples that the depth gets right
+    correct_only: bool = False  # mean-k*std, quantile: of the held-out samples that the depth gets right, all if none
     tau: list[float] = field(default_factory=list)
     recent: list[Tensor] = field(default_factory=list)  # adaptive: the last confidences at each depth
 

@@ -130,7 +130,7 @@ class EarlyNet:
 
     def begin(self, x: Tensor) -> Maps:
         """Start a pass in which what several heads read stays alive."""
-        return Maps(self.nodes, x, [node.index for node in self.read] if self.concatenated else [])
+        return Maps.passing(self.nodes, x, [node.index for node in self.read] if self.concatenated else [])
 
     def train_heads(self, x: Tensor, y: Tensor) -> None:
         """Run the net no further than its last head, and update each head as soon as there is what it reads."""

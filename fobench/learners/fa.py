@@ -16,7 +16,8 @@ is there.
 - B is always drawn independently. The released code copies the initial weights into the feedback (magnitude 0, its
   default), which is an aligned start; its nets with tanh and logistic units then begin at zero above the first layer
   (`weight_init: zero` begins there at zero, too).
-- RMSprop is Adam without first moment (`beta1: 0, beta2: 0.99`), whose running mean begins unbiased.
+- RMSprop is Adam without first moment (`beta1: 0, beta2: 0.99`), whose running mean begins unbiased; the released gradients
+  are sums over the batch, which RMSprop but for its epsilon does not see.
 - The feedback of a convolution is a kernel of the shape of its weights, that of a local layer likewise, as in the codes
   of DRTP and BioTorch; pools and sums pass the signal on exactly. With B_l = W_l the rule is backpropagation, bit for bit.
 - A reconstruction has a linear output and E = output - input.

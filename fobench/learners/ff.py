@@ -27,7 +27,7 @@ of the neutral sample if a head is trained.
 - Negative labels are drawn per step, uniformly among the wrong ones. With `label_amplitude: max` (CHB-MIT) the
   amplitude is the maximum of the sample as it is stored; the neutral label stays 1/C, as published, and never
   overwrites the stored sample.
-- The head is kept as one block V_l per layer that it reads; the short last batch is kept.
+- The head is kept as one block V_l per layer that it reads.
 - Maps are not in the public code. A unit is one channel at one position: goodness, threshold n_l, root mean square and
   running mean are over all of them. Sums of residual blocks are neither normalised nor scored (as COINS'23 counts them).
 - `goodness_of: mean` is this benchmark's: over a map of thousands of units the sum saturates the sigmoid, and hardly

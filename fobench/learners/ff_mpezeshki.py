@@ -15,8 +15,11 @@ Properties: those of `ff`, without peer normalisation and without schedule.
 
 - The gradient is the closed form, without autograd; a layer passes on its activity from before its step, the released code
   computes it once more after it (2 M_h more MACs), and in its first version trained layer after layer.
-- Negative labels are drawn per step; the released code draws one wrong label per sample before training.
-- The label is written into the first C values; the released code writes it into each of the three channels of CIFAR-10.
+- Negative labels are drawn per step, wrong ones only. LightFF's code draws one wrong label per sample before training;
+  mpezeshki's hands the labels of other samples round, once, of which one in C is the right one.
+- The label is written into the first C values; LightFF's code writes it into each of the three channels of CIFAR-10. Its
+  value is 1 there, 41.85 for CHB-MIT, and the largest value of the whole array for MIT-BIH and, in both codes, for MNIST:
+  2.82, as they standardise it, 1 for values in [0, 1]. `label_amplitude: max` is the largest value of each sample.
 - Labels are scored together, as many as keep a map small. Data without labels and maps: as `ff`, whose departures hold.
 """
 
@@ -45,7 +48,7 @@ class FFMpezeshki:
 
     network: Any  # published: 2 x 500; 4 x 2000 in LightFF
     theta: float = checks.between(2.0, 0, 1e6)
-    label_amplitude: float | str = contrast.amplitude(1.0)  # CHB-MIT: 41.85
+    label_amplitude: float | str = contrast.amplitude(1.0)  # CHB-MIT: 41.85, standardised MNIST: 2.82
     blurs: int = checks.choice(6, range(1, 65))  # of a hybrid's mask
     bias: bool = checks.choice(True, (True, False))
     weight_init: str = checks.choice("linear", WEIGHT_INITS)

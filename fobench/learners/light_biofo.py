@@ -81,7 +81,7 @@ class LightBioFO:
     def exits(self, x: Tensor) -> Exits:
         """Yield the local logits of layer after layer."""
         nodes = self.biofo.nodes[: max(self.read_outs) + 1]
-        H = Maps(nodes, x)
+        H = Maps.passing(nodes, x)
         for node in nodes:
             H[node] = self.biofo.activity(node, *H.before(node))
             if node.index in self.read_outs:

@@ -16,6 +16,10 @@ nothing in it. Inference keeps all activities up to the current depth, of unfini
 - Thresholds come from samples that neither trunk nor heads were trained on; the released "validation" split is part of the
   array that the heads are trained on.
 - The loss is the cross-entropy of the logits; the released code applies it to the output of a softmax, for trunk and heads.
+- The released code has a head at the last hidden layer, too, and answers by it where nothing exits; the output layer that
+  was trained with the trunk is not used. Here that output is the last exit, and the head is left out.
+- The threshold of a depth is one for all classes; the released code averages those of the classes, of MIT-BIH's five over
+  ten, which halves mu and sigma.
 - Inputs of layers are not scaled to unit length: the trunk is `bp` as it stands.
 - All heads are trained together, in one stage of as many epochs as the trunk's; no signal passes between them, so that
   this is training them one after the other.

@@ -4,8 +4,9 @@
     tau_l = mu_l - sigma_l of o_l(y) over all training samples; one-pass: o_l with its row's maximum subtracted
 
 Released code of LightFF (arXiv 2404.05241) on the Loewe flavour. With the maximum subtracted, o_l(y) is 0 where the answer is
-right and negative where it is wrong: the test asks whether the answer is right already, and goes on while it is wrong. Its error
-is a bound from below that nothing without the labels can be expected to reach.
+right and negative where it is wrong: the test asks whether the answer is right already, and goes on while it is wrong. Its
+one-pass error is a bound from below that nothing without the labels can be expected to reach; in multi-pass the label leaks
+in by the height of its goodness.
 
 Properties: those of `lightff`, except that its exits need what is asked for.
 
@@ -14,7 +15,8 @@ Properties: those of `lightff`, except that its exits need what is asked for.
 - `predict` has no labels, so that it never exits: in a suite this learner has the error, depth and cost of FF, and no
   table can show the oracle's by mistake. The released rule is `predict_given_labels`, and `figures` its error, depth and
   MACs on labelled samples, from a script.
-- `calibrate` fits on the samples that it is given; to reproduce the released thresholds, give it all training samples.
+- `calibrate` fits on the samples that it is given; to reproduce the released thresholds, give it all training samples, and
+  for multi-pass `trunk: {score_layers: from-second}`.
 - Depths are not left out where a sample would exit: what is wanted is the figure, not its time.
 """
 

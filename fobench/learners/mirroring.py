@@ -15,6 +15,8 @@ takes one mirror step after each step of the rule.
 
 - The released code computes the mirror gradient twice in a step and uses the second, after the weight update; here it
   is computed once, there.
+- std(F) is std* after each step. The released code multiplies one factor after the other by sqrt(std* / std(F)), F being
+  rebuilt in between, which takes std(F) of two factors only to std*^(3/4) std(F)^(1/4).
 - The product is taken from the right, which costs C instead of n_0 rows of every factor.
 - The published tuned values were not to be had; the defaults are those of the released trainer.
 """

@@ -17,6 +17,7 @@ from fobench.learners.activations import ACTIVATIONS, output_of, scored
 from fobench.learners.dropout import drop_, kept, masked_
 from fobench.learners.initialisation import uniform_
 from fobench.learners.layers import Node, WeightedNode, build, symbols, weighted, with_output
+from fobench.learners.normalisation import least
 from fobench.learners.optimizers import Optimizer, make
 from fobench.learners.passes import Maps
 
@@ -27,13 +28,13 @@ LARGE = 1000
 
 def _per_sample(H: Tensor) -> Tensor:
     """Return h / ||h||_2 of each sample, in place."""
-    norm = torch.linalg.vector_norm(H.flatten(1), dim=1).clamp_min_(TINY)
+    norm = torch.linalg.vector_norm(H.flatten(1), dim=1).clamp_min_(least(TINY, H))
     return H.div_(norm.view(-1, *(1,) * (H.dim() - 1)))
 
 
 def _batch(H: Tensor) -> Tensor:
     """Return H / ||H||_F, the norm over samples and features together, in place."""
-    return H.div_(torch.linalg.vector_norm(H).clamp_min_(TINY))
+    return H.div_(torch.linalg.vector_norm(H).clamp_min_(least(TINY, H)))
 
 
 NORMALISATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -117,9 +118,7 @@ class Modulated:
 
     def modulated_maps(self, x: Tensor, E: Tensor) -> Maps:
         """Return the activities of a modulated pass that has X^err only, which is let go like any other."""
-        H = Maps(self.nodes, self.modulate(x, E))
-        H.kept.clear()
-        return H
+        return Maps.passing(self.nodes, self.modulate(x, E))
 
     @role(Role.SECOND_PASS)
     def modulated_pass(self, node: Node, before: tuple[Tensor, ...], mask: Tensor | torch.Generator | None) -> Tensor:

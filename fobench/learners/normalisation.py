@@ -14,10 +14,15 @@ from torch import Tensor
 EPSILON = 1e-8
 
 
+def least(epsilon: float, H: Tensor) -> float:
+    """Return what keeps a silent sample from being divided by 0: epsilon, or more where H's dtype would round that to 0."""
+    return max(epsilon, torch.finfo(H.dtype).tiny)
+
+
 def normalise_(H: Tensor) -> Tensor:
     """Divide each sample of H by its root mean square, in place; return r, N x 1 (x 1 x 1)."""
     norm: Tensor = torch.linalg.vector_norm(H, dim=list(range(1, H.dim())), keepdim=True)
-    r = norm.square_().div_(H[0].numel()).add_(EPSILON).sqrt_()
+    r = norm.square_().div_(H[0].numel()).add_(least(EPSILON, H)).sqrt_()
     H.div_(r)
     return r
 

@@ -37,10 +37,7 @@ class NormalisedPass:
 
     def begin(self, x: Tensor, own: bool) -> Maps:
         """Start at the rows `x`; where they are our `own`, they are let go and written into like any activity."""
-        H = Maps(self.nodes, x, self.kept)
-        if own:
-            H.kept.discard(-1)
-        return H
+        return Maps.passing(self.nodes, x, self.kept) if own else Maps(self.nodes, x, self.kept)
 
     def before(self, H: Maps, node: Node) -> Tensor:
         """Return the normalised input of a layer with weights."""

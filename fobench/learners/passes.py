@@ -25,6 +25,13 @@ class Maps:
         self.kept = {-1, *kept}
         self.readers = Counter(source for node in nodes for source in node.sources)
 
+    @classmethod
+    def passing(cls, nodes: Sequence[Node], x: Tensor, kept: Collection[int] = ()) -> Maps:
+        """Begin likewise, with an input that is let go after its last reader, like any activation."""
+        H = cls(nodes, x, kept)
+        H.kept.discard(-1)
+        return H
+
     def before(self, node: Node) -> tuple[Tensor, ...]:
         """Return what `node` reads, and let go of what nobody reads after it."""
         found = tuple([self.held[source] for source in node.sources])

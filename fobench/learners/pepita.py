@@ -27,7 +27,8 @@ layer waits for the standard pass; frozen activity: all H_l of the standard pass
 - A short last batch is divided by its own size, where the released code divides by the nominal one.
 - Convolutions follow the formula above. The released script adds their update with the opposite sign and divides it by
   the batch size twice; both are slips beside the paper and are not reproduced, so the published convolutional accuracy
-  needs step sizes of its own. A locally connected layer, whose weights no two positions share, is divided by N only.
+  needs step sizes of its own. The ICLR code sums over the positions, which is R_l C_l times the step. A locally connected
+  layer, whose weights no two positions share, is divided by N only.
 - The difference is taken after activation and before pooling. A layer in front of a residual sum has no activation:
   its difference is that of its sums. Sums and pools are neither masked nor normalised.
 - `normalisation: batch` is the published form, over samples and features together, so that a result depends on the

@@ -10,13 +10,14 @@ Srinivasan et al., ICLR 2024 (arXiv 2302.05440). For ReLU, G_l is half the gradi
 goodness of the clean pass falls and that of the modulated pass rises, Forward-Forward without logistic or threshold.
 
 Properties: weight transport none; locality: input and activity of the layer in both passes; update locking: a layer
-waits for the standard pass; frozen activity: all H_l of the standard pass, and the masks.
+waits for the standard pass; frozen activity: all H_l of the standard pass.
 
 **Departures**
 
 - The released code computes this update, then falls through into the branch of plain PEPITA, which overwrites it: its
   "mixed" mode is PEPITA. This file has the rule.
 - A layer is updated as soon as its modulated activity exists; the result is that of updating all layers at the end.
+- Dropout masks are not kept: the modulated pass draws those of the standard pass again.
 - The modulated pass runs through the output layer, as published, although nothing reads its output.
 - Convolutions are averaged over their positions, as in PEPITA.
 """

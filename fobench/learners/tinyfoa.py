@@ -14,12 +14,15 @@ Properties: those of `biofo`.
 **Departures**
 
 - `split: vertical` is the idea of the paper with M = 2: in even epochs the first half of a layer's units learns, in odd
-  ones the second; signal, products and optimizer state of the other half do not exist. `split: quarter` is the released
-  code: everything learns, but one quarter of W_l (the second half of the units by the second half of the inputs in even
+  ones the second; signal and products of the other half do not exist, its optimizer state rests. `split: quarter` is the
+  released code: everything learns, but one quarter of W_l (the second half of the units by the second half of the inputs in even
   epochs, the first by the first in odd ones) is put back after each step; `none` lets everything learn. The split is that of
   dense layers; layers of other kinds learn whole.
 - `scale: batch` is the released mean |A_l| over the whole batch, so that scores depend, by the biases, on what else is in
-  the batch; `sample` takes the mean over each sample. The released LC normalises over the batch besides; not here.
+  the batch; `sample` takes the mean over each sample. The released LC normalises A_l over the batch and rectifies it before
+  it is binarised, so that its mean is over max(A_l, 0); not here. Its B_l is that of nn.Linear, with bias
+  (`feedback: linear`), its W_l and b_l begin as N(0, 1) (`weight_init: normal`).
+- B_l is not clamped. The released code clamps it, too, which changes it for `feedback: gaussian` only.
 - Where an activity is exactly 0 its sign is 0, as torch has it. Linear layers (in front of an addition) are binary, but
   not rectified, and pass where |A_l| < 1.
 - The frozen layers are computed anew in each step, without a graph, and W_l is binarised anew for it (its mean is kept
@@ -192,7 +195,7 @@ def _quarter(W: Tensor, half: int) -> Tensor:
 def _kept(block: Tensor) -> Iterator[None]:
     before = block.clone()
     yield
-    block.copy_(before)
+    block.copy_(before.clamp_(-1, 1))  # released: put back, then clamped like everything else
 
 
 def binarise_(z: Tensor, each: bool = False) -> Tensor:

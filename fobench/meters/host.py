@@ -2,7 +2,8 @@
 
 Foreign share = (busy - own) / total, in clock ticks of /proc/stat (proc(5)): total is the sum of user, nice, system, idle,
 iowait, irq, softirq and steal; busy is total without idle and iowait, so steal counts as foreign; own is the user and
-system time of this process, its descendants and the children it has waited for.
+system time of this process, its descendants and the children it has waited for. Where a cluster's engine runs the cell, its share
+stands beside it, from the nanoseconds of /proc/PID/task/*/schedstat: the engine is meant to use less than a tick.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from fobench.contracts import MeterError, Provenance, Reading
+from fobench.contracts import ENGINE_VARIABLE, MeterError, Provenance, Reading
 
 SHORTEST_WINDOW_S = 0.2
 """Below this, the ticks of 10 ms are too coarse for a share."""
@@ -26,11 +27,15 @@ class _Ticks:
     busy: int
     own: int
     processors: int
+    engine_s: float | None
 
 
 @dataclass
 class HostLoad:
-    """Measures `foreign_cpu`: share (0 to 1) of the host's CPU time used outside this process tree; `root` is /proc."""
+    """Measures `foreign_cpu`: share (0 to 1) of the host's CPU time used outside this process tree; `root` is /proc.
+
+    On a machine of a cluster also `engine_cpu`: what the engine used, which is part of the foreign share.
+    """
 
     root: str = "/proc"
     update_period_s: float = field(default=SHORTEST_WINDOW_S / 10, init=False)
@@ -50,16 +55,20 @@ class HostLoad:
         self._started = self._try_read()
 
     def stop(self) -> list[Reading]:
-        """Return the foreign share since `start`; nothing if the window is shorter than 0.2 s."""
+        """Return the foreign share since `start`, and the engine's; nothing if the window is shorter than 0.2 s."""
         if self._started is None:
             raise MeterError("host: stop() without start(); begin a window first")
         before, self._started = self._started, None
         after = self._try_read()
-        total = after.total - before.total
-        if total < SHORTEST_WINDOW_S * os.sysconf("SC_CLK_TCK") * after.processors:
+        total, ticks_per_s = after.total - before.total, os.sysconf("SC_CLK_TCK")
+        if total < SHORTEST_WINDOW_S * ticks_per_s * after.processors:
             return []
         foreign = (after.busy - before.busy) - max(after.own - before.own, 0)
-        return [Reading("foreign_cpu", min(max(foreign / total, 0.0), 1.0), Provenance.MEASURED)]
+        readings = [_share("foreign_cpu", foreign / total)]
+        if before.engine_s is not None and after.engine_s is not None and after.engine_s >= before.engine_s:
+            # where the sum falls it is not known: a thread that ended took its time with it
+            readings.append(_share("engine_cpu", (after.engine_s - before.engine_s) * ticks_per_s / total))
+        return readings
 
     def close(self) -> None:
         """Nothing to release."""
@@ -78,7 +87,19 @@ class HostLoad:
         user, nice, system, idle, iowait, irq, softirq, steal = (int(ticks) for ticks in first.split()[1:9])
         busy = user + nice + system + irq + softirq + steal
         processors = sum(line.startswith("cpu") for line in others)
-        return _Ticks(busy + idle + iowait, busy, self._own(), processors)
+        return _Ticks(busy + idle + iowait, busy, self._own(), processors, self._engine_s())
+
+    def _engine_s(self) -> float | None:
+        """Return the CPU seconds of the engine's processes; None without an engine, or if one cannot be read."""
+        pids = os.environ.get(ENGINE_VARIABLE, "").split()
+        try:
+            return sum(map(self._seconds_of, pids)) if pids else None
+        except (OSError, ValueError, IndexError):  # a kernel without schedstat, or a process of another user's
+            return None
+
+    def _seconds_of(self, pid: str) -> float:
+        threads = list((Path(self.root) / pid / "task").iterdir())
+        return sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
 
     def _own(self) -> int:
         own = self._ticks_of(os.getpid())
@@ -105,3 +126,7 @@ class HostLoad:
             for child in pids:
                 yield child
                 yield from self._descendants(child)
+
+
+def _share(quantity: str, value: float) -> Reading:
+    return Reading(quantity, min(max(value, 0.0), 1.0), Provenance.MEASURED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import combinations
@@ -14,7 +14,7 @@ import pandas as pd
 from fobench.contracts import FobenchError, Header, Newcomer, Part, Status
 from fobench.report import derive
 from fobench.report.provenance import ORIGIN_MARKS
-from fobench.store import Entry, ResultStore, last_line, newcomer_of
+from fobench.store import Entry, ResultStore, kinds_of_machines, last_line, newcomer_of
 
 OTHER_RUN = " (other run)"
 """Ends the label of a learner that was not measured in the same blocks as the newcomer."""
@@ -26,7 +26,7 @@ class ReportError(FobenchError):
 
 @dataclass(frozen=True)
 class ReportInput:
-    """Rows and files of one suite and machine.
+    """Rows and files of one suite on one machine, or on machines of one kind that measured it block by block.
 
     `frame` has the columns of `ResultStore.frame()` and `device`; its data sets carry the mark of their origin, as in
     `names` (by `Cell.trace_id`). `left_out` counts files of older settings, `problems` describes broken ones. Beside a
@@ -34,7 +34,7 @@ class ReportInput:
     """
 
     suite: str
-    machine: str
+    machines: tuple[str, ...]
     folder: Path
     frame: pd.DataFrame
     entries: tuple[Entry, ...]
@@ -42,6 +42,13 @@ class ReportInput:
     problems: tuple[str, ...] = ()
     left_out: int = 0
     newcomer: Newcomer | None = None
+
+    @property
+    def machine(self) -> str:
+        """The machine's name, or what machines of one kind are called together."""
+        if len(self.machines) == 1:
+            return self.machines[0]
+        return f"{', '.join(self.machines)} ({len(self.machines)} of one type)"
 
     @cached_property
     def derived(self) -> pd.DataFrame:
@@ -112,38 +119,92 @@ class ReportInput:
 
 
 def read(folder: Path, machine: str | None = None) -> ReportInput:
-    """Read a results folder; raises ReportError if it is empty or holds several suites or machines to choose from."""
+    """Read a results folder; raises ReportError if it is empty or holds several suites or types of machine to choose from."""
+    found = read_kinds(folder, machine)
+    if len(found) > 1:
+        names = ", ".join(report.machine for report in found)
+        raise ReportError(
+            f"found results of {len(found)} machines: {names}; values of different machines are never averaged: "
+            "use --machine NAME"
+        )
+    return found[0]
+
+
+def read_kinds(folder: Path, machine: str | None = None) -> list[ReportInput]:
+    """Read a results folder, machines of one kind together; raises ReportError if it is empty or holds several suites."""
     store = ResultStore(folder)
     entries = store.entries()
     if not entries:
         broken = f" ({len(store.problems)} broken files, the first: {store.problems[0]})" if store.problems else ""
         raise ReportError(f"no finished results in {folder}{broken}; run the suite first: fobench run SUITE.yaml")
     suite = _only("suites", {entry.header.suite for entry in entries}, "give the folder of one suite")
-    chosen = _machine({entry.header.machine for entry in entries}, machine, folder)
+    groups = _groups(entries, folder, machine)
     newcomer = newcomer_of(folder) or newcomer_of(folder.parent)
-    store.join(_elsewhere(newcomer, folder, suite, chosen) if newcomer else ())
-    here = [entry for entry in store.entries() if entry.header.machine == chosen]
+    names = [name for group in groups for name in group]
+    store.join(_elsewhere(newcomer, folder, suite, names) if newcomer else ())
+    frame = store.frame()
+    return [_group(store, frame, folder, group, newcomer) for group in groups]
+
+
+def _group(
+    store: ResultStore, frame: pd.DataFrame, folder: Path, machines: tuple[str, ...], newcomer: Newcomer | None
+) -> ReportInput:
+    """Take the newest files of machines of one kind."""
+    here = [entry for entry in store.entries() if entry.header.machine in machines]
     kept = tuple(_newest(here))
     if all(entry.status != Status.DONE for entry in kept):
         raise ReportError(
             f"none of the {len(kept)} result files in {folder} is done, the first {ending(kept[0])!r}; "
             "mend the cause and run the suite with --retry-failed"
         )
+    _refuse_twins(kept)
     names = _names(kept)
-    frame = _prepared(store.frame(), kept, names, chosen)
+    rows = _prepared(frame, kept, names)
+    left_out = len(here) - len(kept) - _traced_again(here, kept)
     return ReportInput(
-        suite, chosen, folder, frame, kept, names, tuple(store.problems), len(here) - len(kept), newcomer
+        here[0].header.suite, machines, folder, rows, kept, names, tuple(store.problems), left_out, newcomer
     )
 
 
-def _elsewhere(newcomer: Newcomer, folder: Path, suite: str, machine: str) -> Iterator[Entry]:
-    """Return the finished cells, on this machine, of the suite that a newcomer was put beside, as of another run."""
+def _traced_again(entries: Iterable[Entry], kept: Collection[Entry]) -> int:
+    """Count the traces that other machines have of what is traced in the report already: nothing of them is missed there."""
+    traced = {entry.header.id for entry in kept if entry.header.part == Part.TRACE}
+    return sum(entry.header.id in traced for entry in entries) - len(traced)
+
+
+def _groups(entries: list[Entry], folder: Path, asked: str | None) -> list[tuple[str, ...]]:
+    """Put machines of one kind together; one that was asked for stands alone."""
+    names = sorted({entry.header.machine for entry in entries})
+    if asked and asked not in names:
+        raise ReportError(f"no results of machine {asked!r} in {folder}; there are those of {', '.join(names)}")
+    kinds = kinds_of_machines(folder)
+    groups: dict[str, list[str]] = {}
+    for name in [asked] if asked else names:
+        groups.setdefault(kinds.get(name, name), []).append(name)
+    return [tuple(group) for group in groups.values()]
+
+
+def _refuse_twins(entries: Iterable[Entry]) -> None:
+    """Refuse a cell that two machines of one kind have measured: it would count twice."""
+    holders: dict[str, Entry] = {}
+    for entry in entries:
+        other = holders.setdefault(entry.header.id, entry)
+        if other is not entry:
+            cell = entry.header.cell
+            raise ReportError(
+                f"{cell.label} on {cell.dataset.name}, seed {cell.seed}, was measured on {other.header.machine} and on "
+                f"{entry.header.machine}, machines of one type; it counts once: use --machine NAME"
+            )
+
+
+def _elsewhere(newcomer: Newcomer, folder: Path, suite: str, machines: Collection[str]) -> Iterator[Entry]:
+    """Return the finished cells, on these machines, of the suite that a newcomer was put beside, as of another run."""
     root = folder.parent if folder.name == suite else folder.parent.parent
-    for entry in ResultStore(root, newcomer.suite, machine).entries():
+    for entry in ResultStore(root, newcomer.suite).entries():
         cell = entry.header.cell
         learner = replace(cell.learner, label=cell.label + OTHER_RUN)
         header = replace(entry.header, cell=replace(cell, learner=learner), suite=suite)
-        if entry.status == Status.DONE:
+        if entry.status == Status.DONE and header.machine in machines:
             yield replace(entry, header=header)
 
 
@@ -151,14 +212,6 @@ def ending(entry: Entry) -> str:
     """Return how a cell ended: its status and the last line of its reason."""
     reason = last_line(entry.reason)
     return f"{entry.status}: {reason}" if reason else str(entry.status)
-
-
-def _machine(machines: set[str], asked: str | None, folder: Path) -> str:
-    if asked and asked not in machines:
-        raise ReportError(
-            f"no results of machine {asked!r} in {folder}; there are those of {', '.join(sorted(machines))}"
-        )
-    return asked or _only("machines", machines, "values of different machines are never averaged: use --machine NAME")
 
 
 def _only(what: str, names: set[str], remedy: str) -> str:
@@ -180,7 +233,9 @@ def _newest_of(group: list[Entry]) -> list[Entry]:
     variant = by_age[-1].header.cell.trace_id
     same = [entry for entry in by_age if entry.header.cell.trace_id == variant]
     origins = [entry.header.origin for entry in same if entry.header.part == Part.MEASURE and entry.header.origin]
-    return [entry for entry in same if entry.header.part == Part.TRACE or entry.header.origin in (None, *origins[-1:])]
+    traces = sorted((e for e in same if e.header.part == Part.TRACE), key=lambda entry: entry.status == Status.DONE)
+    measured = [entry for entry in same if entry.header.part == Part.MEASURE]
+    return [*traces[-1:], *(entry for entry in measured if entry.header.origin in (None, *origins[-1:]))]
 
 
 def _names(entries: Iterable[Entry]) -> dict[str, str]:
@@ -193,10 +248,11 @@ def _names(entries: Iterable[Entry]) -> dict[str, str]:
     return names
 
 
-def _prepared(frame: pd.DataFrame, entries: Iterable[Entry], names: Mapping[str, str], machine: str) -> pd.DataFrame:
+def _prepared(frame: pd.DataFrame, entries: Iterable[Entry], names: Mapping[str, str]) -> pd.DataFrame:
     """Keep the rows of the chosen files, name data sets with their mark and add the device."""
     headers = {entry.header.id: entry.header for entry in entries if entry.status == Status.DONE}
-    frame = frame[frame.cell.isin(headers) & (frame.machine == machine)]
+    holders = frame.cell.map({cell: header.machine for cell, header in headers.items()})
+    frame = frame[holders.astype(object) == frame.machine.astype(object)]
     datasets = {cell: names[header.cell.trace_id] for cell, header in headers.items()}
     devices = {cell: header.cell.recipe.device for cell, header in headers.items()}
     return frame.assign(

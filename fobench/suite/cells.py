@@ -28,6 +28,7 @@ def load_suite(path: Path) -> Suite:
         base=str(path.parent),
         description=model.description,
         source=str(path),
+        machines=model.machines,
     )
 
 

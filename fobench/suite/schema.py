@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_core import ErrorDetails
 
 from fobench import plugins
-from fobench.contracts import GUARDS, TRAININGS, Json, Plan, Recipe
+from fobench.contracts import GUARDS, MACHINES, TRAININGS, Json, Plan, Recipe
 from fobench.suite.document import Document, Place, shown
 
 DTYPES = ("float32", "float64", "bfloat16", "float16")
@@ -131,6 +131,7 @@ class SuiteModel(BaseModel):
     description: str = ""
     blocks: Annotated[int, Field(gt=0, le=1000)] = 3
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    machines: Annotated[str, _one_of(MACHINES)] = "any"
     recipe: RecipeModel = Field(default_factory=RecipeModel)  # type: ignore[valid-type]
     plan: PlanModel = Field(default_factory=PlanModel)  # type: ignore[valid-type]
     datasets: Annotated[list[Annotated[Entry, BeforeValidator(_entry)]], Field(min_length=1)]

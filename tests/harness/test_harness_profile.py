@@ -3,7 +3,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fobench.contracts import FobenchError
+from fobench.contracts import IDENTITY, FobenchError
 from fobench.harness import machine, profile
 
 
@@ -66,7 +66,7 @@ def test_a_profile_of_another_day_is_ignored_with_a_note(hours, valid):
     assert profile.profiled_period("rapl", 0.001) == (0.02 if valid else 0.001)
 
 
-@pytest.mark.parametrize("fact", machine.IDENTITY)
+@pytest.mark.parametrize("fact", IDENTITY)
 def test_a_profile_of_another_machine_is_ignored_with_a_note(fact):
     save()
     rewrite(lambda content: content["machine"].update({fact: "another"}))

@@ -126,7 +126,7 @@ def test_refused_windows_are_kept_and_repeated_where_they_can_be(make_job, make_
     assert sum(row["samples"] for row in train) == 2 * 200, "a step is learned once"
     assert "a note" in entry.header.notes
     assert doubt(entry) == f"{len(train)} windows of the training are invalid, first: the lights went out"
-    assert unstable(order) == [(cell, doubt(entry))]
+    assert unstable(order.suite, order.store) == [(cell, doubt(entry))]
 
 
 def test_no_thread_of_a_worker_computes_with_denormal_numbers(make_job, tmp_path: Path) -> None:

@@ -3,16 +3,15 @@
 import dataclasses
 
 import pytest
-import slow_ff
 import torch
 from learner_help import clusters
 
 from fobench import networks
 from fobench.contracts import Calibrated, Staged, Task
-from fobench.learners import lightff
+from fobench.learners import exit_heads, light_biofo, lightff
 from fobench.learners.biofo import BioFO
 from fobench.learners.bp import BP
-from fobench.learners.early_exit import ExitRule, answer, replayed, sweep
+from fobench.learners.early_exit import ExitRule, answer, keep_, replayed, sweep
 from fobench.learners.ff import FF
 from fobench.learners.ff_mpezeshki import FFMpezeshki
 from fobench.learners.light_biofo import LightBioFO
@@ -92,39 +91,9 @@ def test_a_sample_is_answered_where_its_own_scores_say(kind, net, share):
         assert len(set(found.depth.tolist())) > 1
 
 
-@every_net
-def test_multi_pass_is_the_slow_recipe(net):
-    records, task = NETS[net]
-    learner, (x, _) = made("multi-pass", net), batch(net, 5)
-    between(learner, x, 0.4)
-    s = learner.state()
-    W, b = ([s[name] for name in sorted(s) if name[0] == symbol] for symbol in "Wb")
-    found = learner.predict(x)
-    for row, v in enumerate(x):
-        scores, depth = slow_ff.light(v, networks.layers(records, task), W, b, learner.rule.tau, 3)
-        assert int(found.depth[row]) == depth
-        torch.testing.assert_close(found.scores[row], scores, rtol=1e-9, atol=1e-11)
-
-
 def head(state, depth):
     """A head as one matrix, whatever blocks it is kept in."""
     return torch.cat([state[name].flatten(1) for name in state if name.partition("_")[0] == f"V{depth}"], 1)
-
-
-@every_net
-def test_one_pass_heads_read_all_activities_so_far(net):
-    records, task = NETS[net]
-    learner, (x, _) = made("one-pass", net), batch(net, 3)
-    s = learner.state()
-    W, b = ([s[name] for name in sorted(s) if name[0] == symbol] for symbol in "Wb")
-    V = [head(s, depth) for depth in range(1, len(W) + 1)]
-    scores = learner.scores_by_depth(x)
-    for row, v in enumerate(x):
-        neutral = v.clone()
-        neutral.view(-1)[:3] = 1 / 3
-        seen = [z.flatten() for _, z in slow_ff.layers_of(neutral, networks.layers(records, task), W, b)]
-        for depth in range(len(V)):
-            torch.testing.assert_close(scores[depth][row], V[depth] @ torch.cat(seen[: depth + 1]))
 
 
 @pytest.mark.parametrize("score_layers", ["all", "from-second"])
@@ -273,6 +242,20 @@ def test_fixed_thresholds_do_not_move():
         before = list(rule.tau)
         answer(replayed([SCORES, SCORES]), rule, 2)
         assert rule.tau == before
+
+
+@every_light
+@every_net
+def test_what_goes_on_is_read_again(kind, net, monkeypatch):
+    """Rows are gathered of nothing that the layers and heads above do not read: not of the input, once layer 1 has read it."""
+    learner, (x, _), held = made(kind, net), batch(net), []
+    between(learner, x)
+    for module in (lightff, exit_heads, light_biofo):
+        monkeypatch.setattr(
+            module, "keep_", lambda H, rows, copies=1: (held.append(set(H.held)), keep_(H, rows, copies))
+        )
+    learner.predict(x)
+    assert held and not any(-1 in places for places in held)
 
 
 # --- learning -----------------------------------------------------------------------------------------------------------

@@ -190,6 +190,20 @@ def test_mono_forward(net, n, seed, f, prediction):
     close([scores], [sum(expected[3]) if prediction == "sum" else expected[3][-1]])
 
 
+@each_net
+def test_mono_forward_stage_is_its_layer_of_the_sweep(net):
+    """Without optimizer state, stage l moves layer l and its projection as a sweep would, and nothing else."""
+    task = task_of(net)
+    x, y = images(task, 4)
+    _, swept = moved(set_up(MonoForward(NETS[net][1], optimizer=UNIT), task), x, y)
+    for stage in range(len(numbered(swept, "W"))):
+        learner = set_up(MonoForward(NETS[net][1], order="greedy", optimizer=UNIT), task)
+        learner.begin_stage(stage)
+        for name, direction in moved(learner, x, y)[1].items():
+            own = name[1:] == str(stage + 1)
+            torch.testing.assert_close(direction, swept[name] if own else torch.zeros_like(direction))
+
+
 def test_mono_forward_equals_bio_fo_where_its_projection_holds_still():
     task = task_of("conv")
     x, y = images(task, 5)
@@ -292,6 +306,14 @@ def test_tinyfoa_splits(epoch):
     torch.testing.assert_close(moves["quarter"]["W1"], held * moves["none"]["W1"])
     assert bool((moves["none"]["W1"] != 0).any(1).all())
     torch.testing.assert_close(moves["quarter"]["b1"], moves["none"]["b1"])
+
+
+def test_tinyfoa_clamps_the_quarter_that_is_put_back():
+    learner = set_up(TinyFoA([8], split="quarter", weight_init="normal"), Task("classification", (6,), CLASSES))
+    before = copies(learner)["W1"]
+    assert float(before[4:, 3:].abs().max()) > 1
+    learner.train_step(*batch(6, CLASSES, 9))
+    assert torch.equal(learner.state()["W1"][4:, 3:], before[4:, 3:].clamp(-1, 1))
 
 
 @each_net

@@ -147,16 +147,15 @@ def mpezeshki(positive, negative, net, W, b, theta=2.0):
     return G, g
 
 
-def light(x, net, W, b, tau, classes):
-    """R5: one sample, multi-pass: return the scores at the exit and the depth, counted from 1."""
-    scores = torch.zeros(classes)
-    passes = [layers_of(labelled(x, c, classes), net, W, b) for c in range(classes)]
-    for depth in range(len(tau)):
-        for c in range(classes):
-            scores[c] += (passes[c][depth][1] ** 2).sum()
-        if depth == len(tau) - 1 or scores.max() >= tau[depth]:
-            return scores, depth + 1
-    raise AssertionError
+def light(x, net, W, b, classes, norm=rms, mean=False, first=0):
+    """Return the goodness so far of every label, depth by depth: that of layer 1, then of the layers from `first` on."""
+    passes = [layers_of(labelled(x, c, classes), net, W, b, norm) for c in range(classes)]
+    found = []
+    for depth in range(len(W)):
+        scored = range(min(first, depth), depth + 1)
+        goodness = lambda z: float((z**2).mean() if mean else (z**2).sum())  # noqa: E731
+        found.append(torch.tensor([sum(goodness(seen[level][1]) for level in scored) for seen in passes]))
+    return found
 
 
 def blur(bits):

@@ -143,3 +143,58 @@ def time_local(net, X, T, F, eta, sign=1, masks=None, **how):
             after = t if place == len(net) - 1 else k[place]
             w += eta * correlation(layer, after, k[layer["sources"][0]]) / len(X)
     return [(a - b) / eta for a, b in zip(old, new, strict=True)]
+
+
+def pushed(layer, signals, h):
+    """What a small change of its inputs does to a layer's sum: the layer itself, a maximum pool at its first maxima."""
+    if layer["kind"] != "pool" or layer["mode"] != "max":
+        return apply(layer, signals)
+    d = torch.zeros(layer["out"])
+    for r, c in positions(layer):
+        seen, change = (window(z, layer, r, c, *layer["kernel"]).flatten(1) for z in (h, signals[0]))
+        for channel in range(len(d)):
+            d[channel, r, c] = change[channel][seen[channel].argmax()]
+    return d
+
+
+SLOPES = {
+    "relu": lambda a: (a > 0).to(a.dtype),
+    "tanh": lambda a: 1 - torch.tanh(a) ** 2,
+}
+
+
+def afa(net, X, T, F, sign=-1, presynaptic="standard", f="relu", output=softmax):
+    """D_0 = -s F e, D_l = (W_l D_{l-1}) o f'(a_l), G_l = D_l (h_{l-1} or h_{l-1} - D_{l-1})^T, G_L with e."""
+    G = [torch.zeros_like(layer["W"]) for _, layer in each(net)]
+    for x, t in zip(X, T, strict=True):
+        h = a_pass(net, x, f, output=output)
+        e = h[len(net) - 1] - t
+        d = {-1: -sign * (F @ e).view(x.shape)}
+        for place, layer in enumerate(net[:-1]):
+            d[place] = pushed(layer, [d[source] for source in layer["sources"]], h[layer["sources"][0]])
+            if layer["f"]:
+                d[place] = d[place] * SLOPES[f](apply(layer, [h[source] for source in layer["sources"]]))
+        d[len(net) - 1] = e
+        for g, (place, layer) in zip(G, each(net), strict=True):
+            source = layer["sources"][0]
+            before = h[source] - d[source] if presynaptic == "modulated" else h[source]
+            g += correlation(layer, d[place], before) / len(X)
+    return G
+
+
+def mirror(W, factors, noise, std, eta, decay, masks, f="relu"):
+    """Return the factors after one mirror step; `noise[l]` N x n_{l-1}, `masks[l]` N x n_l of 0 and 1/keep, None for the top."""
+    found = []
+    for level, (w, factor) in enumerate(zip(W, factors, strict=True)):
+        shift = sum(float(value) for value in noise[level].flatten()) / noise[level].numel()
+        change = torch.zeros_like(factor)
+        for sample, xi in enumerate(noise[level]):
+            xi = xi - shift
+            r = softmax(w @ xi) if masks[level] is None else ACTIVATIONS[f](w @ xi) * masks[level][sample]
+            change += torch.outer(xi, r) / len(noise[level])
+        found.append(factor + eta * (change - decay * factor))
+    F = found[0]
+    for factor in found[1:]:
+        F = F @ factor
+    spread = ((F - F.mean()) ** 2).sum() / (F.numel() - 1)
+    return [factor * (std / spread.sqrt()) ** (1 / len(found)) for factor in found]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from pathlib import Path
 
 import pandas as pd
 
@@ -154,15 +155,22 @@ def _shown(number: float, mark: str) -> Value:
     return Value(numbers.significant(number, 3), mark, number=number)
 
 
+SHARES = {"foreign_cpu": "Foreign CPU", "engine_cpu": "of it the cluster's engine"}
+"""What the table of windows calls shares of the host's CPU time."""
+
+
 def _windows(report: ReportInput) -> list[Block]:
     """Count the windows of training and inference, those not used, and the CPU time that others took of the host."""
     frame = report.frame
     timed = frame[frame.phase.isin(["train", "infer", "calibrate"]) & frame.window.notna() & frame.seed.notna()]
-    timed = timed[timed.quantity.isin(["duration", "energy", "fault", "foreign_cpu"])]
+    timed = timed[timed.quantity.isin(["duration", "energy", "fault", "foreign_cpu", "engine_cpu"])]
     if timed.empty:
         return []
-    rows = [_window_row(label, timed[timed.label == label]) for label in report.labels if (timed.label == label).any()]
-    headers = ("Windows", "Invalid", "Foreign CPU, mean [%]", "Foreign CPU, max [%]")
+    quantities = [name for name in SHARES if name == "foreign_cpu" or (timed.quantity == name).any()]
+    shares = (f"{SHARES[name]}, {kind} [%]" for name in quantities for kind in ("mean", "max"))
+    headers = ("Windows", "Invalid", *shares)
+    labels = [label for label in report.labels if (timed.label == label).any()]
+    rows = [_window_row(label, timed[timed.label == label], quantities) for label in labels]
     columns = (Column("Learner", number=False), *(Column(header) for header in headers))
     reasons = timed[timed.invalid != ""].drop_duplicates(["cell", "phase", "window"]).invalid.astype(str).value_counts()
     notes = tuple(f"{count} invalid: {reason}" for reason, count in reasons.items() if count)
@@ -172,15 +180,17 @@ def _windows(report: ReportInput) -> list[Block]:
     return [Table(caption, columns, tuple(rows), notes)]
 
 
-def _window_row(label: str, rows: pd.DataFrame) -> tuple[str | Value, ...]:
+def _window_row(label: str, rows: pd.DataFrame, quantities: list[str]) -> tuple[str | Value, ...]:
     windows = rows.drop_duplicates(["cell", "phase", "window"])
     invalid = rows[rows.invalid != ""].drop_duplicates(["cell", "phase", "window"])
-    foreign = rows[rows.quantity == "foreign_cpu"].value * 100
-    shares = (
-        [Value(f"{share:.1f}", "m", number=share) for share in (foreign.mean(), foreign.max())]
-        if len(foreign)
-        else [MISSING] * 2
-    )
+    used = [rows[rows.quantity == quantity].value * 100 for quantity in quantities]
+    shares = [
+        Value(f"{share:.1f}" if share >= 0.05 or share == 0 else f"{share:.2g}", "m", number=share)
+        if len(of)
+        else MISSING
+        for of in used
+        for share in (of.mean(), of.max())
+    ]
     return (
         label,
         Value(f"{len(windows):,}", number=len(windows)),
@@ -191,16 +201,19 @@ def _window_row(label: str, rows: pd.DataFrame) -> tuple[str | Value, ...]:
 
 def _facts(report: ReportInput) -> list[Block]:
     """Print `machine.json` as it is: nested names are joined by dots."""
-    places = (report.folder / report.machine / "machine.json", report.folder / "machine.json")
-    path = next((place for place in places if place.is_file()), None)
-    if path is None:
-        return []
+    places = [(name, report.folder / name / "machine.json") for name in report.machines]
+    if len(places) == 1:
+        places.append((report.machines[0], report.folder / "machine.json"))
+    return [block for name, path in places if path.is_file() for block in _facts_of(name, path)]
+
+
+def _facts_of(machine: str, path: Path) -> list[Block]:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         return [Note(f"Not read: {path.name} is not JSON ({error}).")]
     rows = tuple((name, text) for name, text in _flat(facts) if text and not name.startswith("versions."))
-    return [_texts(f"The machine {report.machine}.", ("Property", "Value"), rows)] if rows else []
+    return [_texts(f"The machine {machine}.", ("Property", "Value"), rows)] if rows else []
 
 
 def _flat(value: Json, name: str = "") -> list[tuple[str, str]]:
