@@ -12,7 +12,7 @@ from pathlib import Path
 from fobench.cluster.placement import Block, Machine
 from fobench.contracts import Cell, Part
 from fobench.harness.runner import Order, unstable
-from fobench.harness.states import Standing, counts, standing
+from fobench.harness.states import Sources, Standing, counts, sources_of, standing
 from fobench.store import Entry, ResultStore, StoreError, kinds_of_machines, read
 
 SET_ASIDE = ".abandoned"
@@ -44,6 +44,11 @@ class Shelves:
         for path in sorted(self.folder.glob("*/*.jsonl")):
             found[path.name].append(path.parent.name)
         return found
+
+    @cached_property
+    def sources(self) -> Sources:
+        """Hashes of the suite's plug-ins as they are now."""
+        return sources_of(self.order.suite)
 
     def blocks(self, again: Collection[str] = ()) -> list[Block]:
         """Return what the order wants of every block, once or, with `machines: each`, once for every kind.
@@ -78,7 +83,7 @@ class Shelves:
     def shelf(self, kind: str | None) -> Shelf:
         """Return the folders of one kind of machine, or of all."""
         names = tuple(name for name in self.kinds if kind in (None, self.kinds[name]))
-        return Shelf(self.folder, self.index, names, self.order)
+        return Shelf(self.folder, self.index, names, self.order, self.sources)
 
     def _kinds_of_blocks(self) -> list[str | None]:
         """Return the kinds that blocks are bound to: none, one, or every connected one, as the suite's `machines` says."""
@@ -114,6 +119,7 @@ class Shelf:
     index: Mapping[str, list[str]]
     machines: tuple[str, ...]
     order: Order
+    sources: Sources
 
     def find(self, cell: Cell, part: Part = Part.MEASURE) -> Entry | None:
         """Return the finished file of a part of a cell, if one of the machines has it; of several traces one that counts."""
@@ -128,8 +134,7 @@ class Shelf:
 
     def standings(self, cells: Iterable[Cell]) -> list[Standing]:
         """Return where cells stand on these machines."""
-        base, real = Path(self.order.suite.base), self.order.real
-        return [standing(cell, self, base, cell.dataset.name in real) for cell in cells]
+        return [standing(cell, self, self.sources, cell.dataset.name in self.order.real) for cell in cells]
 
     def home(self, cells: Iterable[Cell]) -> str | None:
         """Return the machine that has measured most of a block's cells, if one has."""
@@ -146,7 +151,7 @@ class Shelf:
         for path in self._paths(cell.trace_stem):
             with suppress(StoreError):
                 entry = read(path)
-                if counts(entry, Path(self.order.suite.base), cell.dataset.name in self.order.real):
+                if counts(entry, self.sources, cell.dataset.name in self.order.real):
                     return entry
         return None
 

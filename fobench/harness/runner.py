@@ -10,7 +10,7 @@ from pathlib import Path
 from fobench.contracts import Cell, Json, Part, Phase, Status, Suite
 from fobench.harness.job import Job
 from fobench.harness.launcher import launch
-from fobench.harness.states import Finder, State, counts
+from fobench.harness.states import Finder, State, counts, sources_of
 from fobench.harness.temperature import cool_down, temperatures
 from fobench.store import Entry, ResultStore, StoreError
 
@@ -81,7 +81,7 @@ def _traced(order: Order, cell: Cell) -> Entry:
         entry = order.store.find(cell, Part.TRACE)
     except StoreError:
         entry = None
-    if entry is not None and counts(entry, Path(order.suite.base), cell.dataset.name in order.real):
+    if entry is not None and counts(entry, sources_of(order.suite), cell.dataset.name in order.real):
         return entry
     return launch(_job(order, cell, Part.TRACE), order.store.folder)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from measured import BOARD, STATION, SUITE, a_cell, an_order, contents, describe, leave
 
+from fobench import plugins
 from fobench.cluster.placement import Block, Machine
 from fobench.cluster.shelves import Shelves
 from fobench.contracts import Origin, Part, Status, kind_of
@@ -247,3 +248,20 @@ def test_doubts_name_the_cell(tmp_path: Path) -> None:
     ((cell, reason),) = shelves(tmp_path, A, B).unstable()
     assert cell == FIRST[1]
     assert reason == "1 windows of the training are invalid, first: swap"
+
+
+def test_sources_are_hashed_once_however_many_cells_there_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A hash takes some 70 ms, and a suite has thousands of cells."""
+    finish(tmp_path, "a", *FIRST)
+    finish(tmp_path, "b", *SECOND)
+    hashed: list[str] = []
+    real = plugins.source_hash
+    monkeypatch.setattr(
+        plugins, "source_hash", lambda target, *rest, **at: hashed.append(target) or real(target, *rest, **at)
+    )
+    found = shelves(tmp_path, A, B)
+    found.blocks()
+    assert [item.state for item in found.standings()] == [State.DONE] * 6
+    assert sorted(hashed) == ["bp", "digits"]
+    shelves(tmp_path, A, B).standings()
+    assert sorted(hashed) == ["bp", "bp", "digits", "digits"], "anew for every look: the source may have changed"
