@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -25,6 +25,7 @@ class Shelves:
 
     order: Order
     machines: tuple[Machine, ...] = ()
+    _shelves: dict[str | None, Shelf] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def folder(self) -> Path:
@@ -82,8 +83,10 @@ class Shelves:
 
     def shelf(self, kind: str | None) -> Shelf:
         """Return the folders of one kind of machine, or of all."""
-        names = tuple(name for name in self.kinds if kind in (None, self.kinds[name]))
-        return Shelf(self.folder, self.index, names, self.order, self.sources)
+        if kind not in self._shelves:
+            names = tuple(name for name in self.kinds if kind in (None, self.kinds[name]))
+            self._shelves[kind] = Shelf(self.folder, self.index, names, self.order, self.sources)
+        return self._shelves[kind]
 
     def _kinds_of_blocks(self) -> list[str | None]:
         """Return the kinds that blocks are bound to: none, one, or every connected one, as the suite's `machines` says."""
@@ -108,18 +111,20 @@ class Shelves:
         for path in paths:
             path.rename(path.with_name(path.name + SET_ASIDE))
         self.__dict__.pop("index", None)
+        self._shelves.clear()
         return len(paths)
 
 
 @dataclass(frozen=True)
 class Shelf:
-    """The folders of some machines, read as one."""
+    """The folders of some machines, read as one; `traces` are those that were looked for, which many cells share."""
 
     folder: Path
     index: Mapping[str, list[str]]
     machines: tuple[str, ...]
     order: Order
     sources: Sources
+    traces: dict[str, Entry | None] = field(default_factory=dict)
 
     def find(self, cell: Cell, part: Part = Part.MEASURE) -> Entry | None:
         """Return the finished file of a part of a cell, if one of the machines has it; of several traces one that counts."""
@@ -148,6 +153,11 @@ class Shelf:
 
     def traced(self, cell: Cell) -> Entry | None:
         """Return a trace of the cell that is done, of the present source and of the data at hand, if a machine has one."""
+        if cell.trace_id not in self.traces:
+            self.traces[cell.trace_id] = self._traced(cell)
+        return self.traces[cell.trace_id]
+
+    def _traced(self, cell: Cell) -> Entry | None:
         for path in self._paths(cell.trace_stem):
             with suppress(StoreError):
                 entry = read(path)
