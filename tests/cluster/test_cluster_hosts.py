@@ -24,7 +24,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ToyCluster]:
         with toy_cluster(
             folder, names=tuple(prefixes), prefixes=prefixes, host=network.submitter, tls=certificate
         ) as cluster:
-            (folder / "suite.yaml").write_text(SUITE.replace("blocks: 4", "blocks: 2"))
+            (folder / "suite.yaml").write_text(SUITE.replace("blocks: 3", "blocks: 2"))
             yield cluster
 
 

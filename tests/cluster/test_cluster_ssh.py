@@ -45,7 +45,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     environment.setenv("FOBENCH_LOCK", str(folder / "lock"))
     environment.setenv("COLUMNS", "300")
     (folder / "toys.py").write_bytes(TOYS.read_bytes())
-    (folder / "suite.yaml").write_text(SUITE.replace("blocks: 4", "blocks: 1"))
+    (folder / "suite.yaml").write_text(SUITE.replace("blocks: 3", "blocks: 1"))
     yield Server(folder, port)
     loop.call_soon_threadsafe(loop.stop)
     thread.join()

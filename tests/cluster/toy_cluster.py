@@ -19,7 +19,7 @@ from fobench.cluster.security import Certificate
 TOYS = Path(__file__).parents[1] / "harness" / "toys.py"
 SUITE = """\
 suite: toys
-blocks: 4
+blocks: 3
 recipe: {epochs: 1, batch_size: 10, score_samples: 50}
 plan: {meters: [clock, host], tracers: [macs], guards: [], window_s: 0.25, idle_s: 0.25, timeout_s: 60}
 datasets: [{target: 'toys.py:Blobs', label: blobs}]
@@ -27,7 +27,7 @@ learners:
   - {target: 'toys.py:Toy', label: slow, network: [], step_s: 0.05}
   - {target: 'toys.py:Toy', label: slower, network: [], step_s: 0.08}
 """
-"""Eight cells in four blocks; a cell lasts about four seconds, most of them spent importing torch."""
+"""Six cells in three blocks; a cell lasts about four seconds, most of them spent importing torch."""
 
 FOBENCH = (sys.executable, "-c", "from fobench.cli.main import main; main()")
 

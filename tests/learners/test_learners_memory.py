@@ -159,3 +159,12 @@ def test_time_local_pepita_never_holds_the_mask_of_a_large_layer():
     torch.set_default_dtype(torch.float32)
     peak, minimum = peak_over_minimum("pepita-time-local", [1000] * 3, Task("classification", (50,), 10), 40)
     assert minimum == 2 * 40 * 1000 * 4 and peak <= 1.02 * minimum
+
+
+@pytest.mark.parametrize("name", ["biofo", "light-biofo"])
+def test_the_signal_through_a_global_mean_pool_takes_the_place_of_the_map(name):
+    """What the layer reads and its own map; the signal, of its map's size, is no third one."""
+    torch.set_default_dtype(torch.float32)
+    network = [networks.conv(16, padding=1), networks.conv(16, kernel=1), networks.pool(8, mode="mean")]
+    peak, minimum = peak_over_minimum(name, network, Task("classification", (1, 8, 8), 3), 40)
+    assert 2 * 40 * 16 * 64 * 4 <= peak <= 1.10 * minimum
