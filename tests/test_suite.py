@@ -289,6 +289,23 @@ def test_a_required_argument_may_come_for_each_data_set_alone(folder: Path) -> N
     assert loaded(folder, text).cells[0].learner.arguments["network"] == [{"kind": "dense", "units": 3}]
 
 
+@pytest.mark.parametrize("machines", ["any", "same", "each"])
+def test_a_suite_says_on_which_machines_a_cluster_measures_it(folder: Path, machines: str) -> None:
+    suite = loaded(folder, f"machines: {machines}\n{FULL}")
+    assert suite.machines == machines
+    assert [cell.id for cell in suite.cells] == [cell.id for cell in loaded(folder, FULL).cells], (
+        "no cell is another for it"
+    )
+
+
+@pytest.mark.parametrize(
+    ("machines", "expected"),
+    [("sme", "1:11: machines is 'sme'; did you mean 'same'?"), ("[same]", "1:11: machines is a list; expected text")],
+)
+def test_machines_are_one_of_three_words(folder: Path, machines: str, expected: str) -> None:
+    assert problems(folder, f"machines: {machines}\n{FULL}") == [expected]
+
+
 def test_classes_that_only_an_import_can_tell_are_left_to_the_preflight(folder: Path) -> None:
     text = "suite: a\ndatasets: [digits]\nlearners: [{target: rule.py:Heir, network: [3], anything: 1}]\n"
     assert loaded(folder, text).cells[0].learner.arguments["anything"] == 1

@@ -22,5 +22,5 @@ def verb(
     say(f"wrote {made.folder}: valid for a year; whoever has key.pem can run code on every machine of the cluster")
     say("copy the folder to the same place on every machine, readable for you alone (scp -pr), then:")
     say(f"  dask scheduler --protocol tls {made.options}")
-    say(f"  dask worker tls://SCHEDULER:8786 {made.options} --resources meter=1 --name NAME")
+    say(f"  dask worker tls://SCHEDULER:8786 {made.options} --resources meter=1 --name NAME --death-timeout 60")
     say(f"  fobench run SUITE.yaml --cluster tls://SCHEDULER:8786 --tls {made.folder}")

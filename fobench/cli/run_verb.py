@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
@@ -31,7 +32,9 @@ Workers = Annotated[
 ]
 CellSeconds = Annotated[
     float | None,
-    typer.Option("--cell-seconds", min=0.001, help="Of a dry run: how long a cell lasts.", show_default=False),
+    typer.Option(
+        "--cell-seconds", min=0.001, max=604_800, help="Of a dry run: how long a cell lasts.", show_default=False
+    ),
 ]
 
 
@@ -65,7 +68,16 @@ def verb(
     from fobench.harness.machine import default_name
     from fobench.harness.runner import Order
 
-    _refuse_nonsense(cluster, machine, dry_run, workers)
+    _refuse(
+        {
+            "--machine names this machine; those of a cluster name themselves (dask worker --name NAME)": cluster
+            and machine,
+            "--workers imagines machines for --dry-run without --cluster": workers and (cluster or not dry_run),
+            "--cell-seconds is for --dry-run; a run finds out how long its cells last": cell_seconds and not dry_run,
+            "--report is not for --dry-run, which measures nothing": report and dry_run,
+            "--move-blocks and --tls are for --cluster": not cluster and (move_blocks or tls),
+        }
+    )
     loaded, name = suite_of(suite, learner, against, given), machine or default_name()
     order = Order(loaded, results, name, data_root(data), require_real, retry_failed, rerun_stale)
     if dry_run and cluster is None:
@@ -82,11 +94,11 @@ def verb(
         raise typer.Exit(1)
 
 
-def _refuse_nonsense(cluster: str | None, machine: str | None, dry_run: bool, workers: int | None) -> None:
-    if cluster is not None and machine is not None:
-        raise FobenchError("--machine names this machine; those of a cluster name themselves (dask worker --name NAME)")
-    if workers is not None and (cluster is not None or not dry_run):
-        raise FobenchError("--workers imagines machines for --dry-run without --cluster; a cluster has its own")
+def _refuse(nonsense: Mapping[str, object]) -> None:
+    """Raise FobenchError with the first sentence whose case is true."""
+    for sentence, case in nonsense.items():
+        if case:
+            raise FobenchError(sentence)
 
 
 def _measure(order: Order, data: str | None, rerun_unstable: bool) -> bool:

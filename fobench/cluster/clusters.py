@@ -18,6 +18,7 @@ slurm:                             # or pbs:
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,22 @@ from fobench.plugins import nearest
 
 KINDS = ("ssh", "slurm", "pbs")
 SSH_KEYS = ("hosts", "python", "user", "port", "address", "known_hosts", "threads")
+LISTS = ("job_extra_directives", "worker_extra_args", "job_script_prologue")
+"""Keys of a batch system that fobench adds to."""
+
+OWN = (
+    "n_workers",
+    "processes",
+    "security",
+    "protocol",
+    "asynchronous",
+    "loop",
+    "job_cls",
+    "scheduler",
+    "scheduler_cls",
+)
+"""Keywords of dask-jobqueue that are fobench's own business, or no plain values."""
+
 UNSEEN = "127.0.0.1:0"
 """Address of the HTTP server that every process of dask's has: it knows no TLS."""
 
@@ -82,7 +99,7 @@ def read(path: Path) -> ClusterFile:
     if len(found) != 1:
         document.problem((), f"found {' and '.join(found) or 'no cluster'}; expected exactly one of {', '.join(KINDS)}")
     tls = document.value.get("tls")
-    if tls is not None and not isinstance(tls, str):
+    if "tls" in document.value and not (isinstance(tls, str) and tls):
         document.problem(("tls",), f"tls is {documents.shown(tls)}; expected the folder of the certificate")
     for kind in found:
         _check(document, kind)
@@ -97,8 +114,41 @@ def _check(document: Document, kind: str) -> None:
         document.problem((kind,), f"{kind} is {documents.shown(options)}; expected a mapping")
     elif kind == "ssh":
         _check_ssh(document, options)
-    elif not isinstance(options.get("jobs"), int) or isinstance(options["jobs"], bool) or options["jobs"] < 1:
+    else:
+        _check_jobs(document, kind, options)
+
+
+def _check_jobs(document: Document, kind: str, options: Mapping[str, Any]) -> None:
+    known = _keywords(kind)
+    for key, value in options.items():
+        if key in OWN:
+            document.problem((kind, key), f"{kind} cannot have {key!r}: fobench sets it itself", at_key=True)
+        elif key not in known:
+            document.problem((kind, key), f"{kind} has no {key!r}; {nearest(key, known)}", at_key=True)
+        elif key in LISTS and not (isinstance(value, list) and all(isinstance(text, str) for text in value)):
+            document.problem((kind, key), f"{key} is {documents.shown(value)}; expected a list of texts")
+        elif key == "scheduler_options" and not isinstance(value, dict):
+            document.problem((kind, key), f"{key} is {documents.shown(value)}; expected a mapping")
+    if not isinstance(options.get("jobs"), int) or isinstance(options["jobs"], bool) or options["jobs"] < 1:
         document.problem((kind, "jobs"), f"{kind} needs jobs: the number of nodes to ask for")
+
+
+def _cluster_class(kind: str) -> Any:
+    from dask_jobqueue.pbs import PBSCluster
+    from dask_jobqueue.slurm import SLURMCluster
+
+    return {"slurm": SLURMCluster, "pbs": PBSCluster}[kind]
+
+
+def _keywords(kind: str) -> list[str]:
+    """Return the keys of a batch system: those of dask-jobqueue's cluster and job, and `jobs`."""
+    from dask_jobqueue.core import Job, JobQueueCluster
+
+    signatures = (inspect.signature(made.__init__) for made in (JobQueueCluster, Job, _cluster_class(kind).job_cls))
+    named = {
+        name for found in signatures for name, given in found.parameters.items() if given.kind != given.VAR_KEYWORD
+    }
+    return ["jobs", *sorted(named - {"self", *OWN})]
 
 
 def _check_ssh(document: Document, options: Mapping[str, Any]) -> None:
@@ -182,29 +232,18 @@ def _ssh(file: ClusterFile, held: Certificate) -> SpecCluster:
 
 
 def _jobs(file: ClusterFile, held: Certificate) -> SpecCluster:
-    from dask_jobqueue.pbs import PBSCluster
-    from dask_jobqueue.slurm import SLURMCluster
-
-    kind: Any = {"slurm": SLURMCluster, "pbs": PBSCluster}[file.kind]
     given = {key: value for key, value in file.options.items() if key != "jobs"}
-    lists = {
-        "job_extra_directives": [EXCLUSIVE[file.kind]],
-        "worker_extra_args": list(ARGUMENTS),
-        "job_script_prologue": [PROLOGUE],
-    }
-    added = {key: [*given.pop(key, []), *values] for key, values in lists.items()}
+    ours = ([EXCLUSIVE[file.kind]], ARGUMENTS, [PROLOGUE])
+    added = {key: [*given.pop(key, []), *texts] for key, texts in zip(LISTS, ours, strict=True)}
     scheduler = {**HIDDEN, **given.pop("scheduler_options", {})}
-    try:
-        cluster: SpecCluster = kind(
-            n_workers=0,
-            processes=1,
-            security=held.security(),
-            protocol="tls://",
-            scheduler_options=scheduler,
-            **added,
-            **given,
-        )
-    except (TypeError, ValueError) as error:
-        raise FobenchError(f"{file.kind}: {error}; the keys are those of dask-jobqueue's {kind.__name__}") from error
+    cluster: SpecCluster = _cluster_class(file.kind)(
+        n_workers=0,
+        processes=1,
+        security=held.security(),
+        protocol="tls://",
+        scheduler_options=scheduler,
+        **added,
+        **given,
+    )
     cluster.adapt(minimum=file.options["jobs"], maximum=file.options["jobs"])  # as `scale`, and replaces a lost job
     return cluster

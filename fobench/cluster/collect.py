@@ -13,19 +13,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fobench.cluster.delivery import RESULTS, place
-from fobench.contracts import IDENTITY, FobenchError, Part, kind_of
+from fobench.contracts import IDENTITY, FobenchError, Json, Part, kind_of
 from fobench.harness.job import ENDING
-from fobench.store import Entry, StoreError, read
+from fobench.store import NEWCOMER, Entry, StoreError, read
 
 MACHINE = "machine.json"
 
 
 @dataclass
 class Collection:
-    """What some folders hold: files to take, by their place in the results folder, and how many are there already."""
+    """What some folders hold: results and notes to take, by their place in the results folder; how many are there already."""
 
     taken: dict[Path, Entry] = field(default_factory=dict)
-    machines: dict[Path, Path] = field(default_factory=dict)
+    notes: dict[Path, Path] = field(default_factory=dict)
     known: int = 0
     conflicts: list[str] = field(default_factory=list)
 
@@ -62,11 +62,18 @@ def _consider(found: Collection, source: Path, results: Path, present: dict[Path
     except StoreError as error:
         found.conflicts.append(str(error))
         return
-    target = results / entry.header.suite / entry.header.machine / source.name
+    header = entry.header
+    for what, name in (("suite", header.suite), ("machine", header.machine)):
+        if "/" in name or name in ("", ".", ".."):
+            found.conflicts.append(f"{source} is of {what} {name!r}, which names no folder; leave it out")
+            return
+    stem = header.cell.trace_stem if header.part == Part.TRACE else header.cell.stem
+    target = results / header.suite / header.machine / (stem + RESULTS)
     other = found.taken[target].path if target in found.taken else target if target in present else None
     if other is None:
         found.taken[target] = entry
         _consider_machine(found, source.parent / MACHINE, target.parent / MACHINE)
+        _consider_newcomer(found, source.parent.parent / NEWCOMER, target.parent.parent / NEWCOMER)
     elif other.read_bytes() == source.read_bytes():
         found.known += 1
     else:
@@ -77,11 +84,8 @@ def _consider(found: Collection, source: Path, results: Path, present: dict[Path
 
 def _consider_machine(found: Collection, source: Path, target: Path) -> None:
     """Note that a machine's facts come along; another machine of the same name is a conflict."""
-    if not source.exists():
-        return
-    before = target if target.exists() else found.machines.get(target)
+    before = _noted(found, source, target)
     if before is None:
-        found.machines[target] = source
         return
     old, new = (_facts(path) for path in (before, source))
     changed = [fact for fact in IDENTITY if old.get(fact) != new.get(fact)]
@@ -90,6 +94,23 @@ def _consider_machine(found: Collection, source: Path, target: Path) -> None:
             f"{source} and {before} are two machines of one name: {changed[0]} {new.get(changed[0])!r} and "
             f"{old.get(changed[0])!r}; rename the folder and the machine in its files, or measure again with --machine"
         )
+
+
+def _consider_newcomer(found: Collection, source: Path, target: Path) -> None:
+    """Note that the word of a suite's new learner comes along; another new learner is a conflict."""
+    before = _noted(found, source, target)
+    if before is not None and before.read_bytes() != source.read_bytes():
+        found.conflicts.append(f"{source} and {before} name different new learners; use another folder with --results")
+
+
+def _noted(found: Collection, source: Path, target: Path) -> Path | None:
+    """Note a file that comes along, if there is one; return what has its place already, if anything has."""
+    if not source.exists():
+        return None
+    if not target.exists() and target not in found.notes:
+        found.notes[target] = source
+        return None
+    return found.notes.get(target, target)
 
 
 def _refuse_twins(found: Collection, entries: dict[Path, Entry], results: Path) -> None:
@@ -102,7 +123,7 @@ def _refuse_twins(found: Collection, entries: dict[Path, Entry], results: Path) 
         if target.parent not in kinds:
             kinds[target.parent] = _kind(found, target.parent)
         other = holders.setdefault((entry.header.suite, entry.header.id, kinds[target.parent]), target)
-        if other is not target and target in found.taken:
+        if other is not target and not found.taken.keys().isdisjoint((other, target)):
             found.conflicts.append(
                 f"{_named(entry)} was measured on {other.parent.name} and on {target.parent.name}, machines of one type; "
                 "it counts once: leave one of them out"
@@ -110,14 +131,16 @@ def _refuse_twins(found: Collection, entries: dict[Path, Entry], results: Path) 
 
 
 def _kind(found: Collection, folder: Path) -> str:
-    path = found.machines.get(folder / MACHINE, folder / MACHINE)
+    path = found.notes.get(folder / MACHINE, folder / MACHINE)
     return kind_of(_facts(path)) if path.exists() else folder.name
 
 
-def _facts(path: Path) -> dict[str, object]:
+def _facts(path: Path) -> dict[str, Json]:
     try:
-        facts: dict[str, object] = dict(json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(facts, dict):
+            raise ValueError("no JSON object")
+    except (OSError, ValueError) as error:
         raise FobenchError(f"{path} does not describe a machine ({error}); copy it again") from error
     return facts
 
@@ -131,10 +154,10 @@ def _named(entry: Entry) -> str:
 def _take(found: Collection) -> None:
     for target, entry in found.taken.items():
         target.parent.mkdir(parents=True, exist_ok=True)
-        place(entry.path.read_text(encoding="utf-8"), target, (entry.header.part, entry.header.cell))
+        place(entry.path.read_bytes().decode(), target, (entry.header.part, entry.header.cell))
         for ending in (ENDING, ".log"):
             beside = entry.path.with_name(entry.path.name.removesuffix(RESULTS) + ending)
             if beside.exists():
-                shutil.copyfile(beside, target.with_name(beside.name))
-    for target, source in found.machines.items():
+                shutil.copyfile(beside, target.with_name(target.name.removesuffix(RESULTS) + ending))
+    for target, source in found.notes.items():
         shutil.copyfile(source, target)

@@ -45,7 +45,7 @@ def place(text: str, path: Path, expected: tuple[Part, Cell] | None = None) -> E
     """Write a result file beside its place, read it back in full, and rename it; raises StoreError and leaves nothing."""
     partial = path.with_name(path.name + ".partial")
     try:
-        with partial.open("w", encoding="utf-8") as file:
+        with partial.open("w", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
@@ -54,7 +54,7 @@ def place(text: str, path: Path, expected: tuple[Part, Cell] | None = None) -> E
         if expected is not None and (entry.header.part, entry.header.cell) != expected:
             raise StoreError(f"{path.name} came with the results of another cell; run the suite again")
         partial.rename(path)
-    except FobenchError:
+    except (FobenchError, OSError):
         partial.unlink(missing_ok=True)
         raise
     return read(path)

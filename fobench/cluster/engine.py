@@ -20,7 +20,7 @@ from distributed.comm.core import CommClosedError
 from fobench.cluster import host
 from fobench.cluster.clusters import started
 from fobench.cluster.delivery import Parcel
-from fobench.cluster.host import Question
+from fobench.cluster.host import Question, code_checksum
 from fobench.cluster.quiet import CONFIGURATION, Quiet, QuietNanny, kill_cells
 from fobench.cluster.security import Certificate, security_for
 from fobench.cluster.survey import Seen
@@ -32,6 +32,9 @@ METER = "meter"
 """The engine's resource that a machine has one of, and that a measured cell takes."""
 
 CONNECT_S = 20.0
+RETIRE_S = 5.0
+LOOK_S = 2.0
+"""How often the scheduler is looked after, while nothing else is heard; workers are not asked."""
 
 
 class EngineError(FobenchError):
@@ -59,13 +62,34 @@ class Engine:
     """A connection to a scheduler; `events` arrive in the order in which the engine noticed them."""
 
     client: Client
+    scheduler: str = ""
     events: queue.SimpleQueue[Event] = field(default_factory=queue.SimpleQueue)
 
     def open(self) -> None:
-        """Silence all workers, present and future ones, and begin to listen."""
-        self.client.register_plugin(Quiet())
-        self.client.register_plugin(QuietNanny())
+        """Silence all workers, present and future ones, and begin to listen; raises EngineError where fobench is missing."""
+        try:
+            self.client.register_plugin(Quiet())
+            self.client.register_plugin(QuietNanny())
+            self.client.run_on_scheduler(code_checksum)
+        except CommClosedError:
+            raise
+        except Exception as error:  # what a process raises that cannot read what it is sent
+            text = str(error).strip().rpartition("\n")[2]
+            raise EngineError(
+                f"the scheduler or a worker does not know fobench ({text}); install fobench[cluster] for each of them"
+            ) from error
+        self.scheduler = self._scheduler_id()
         self.client.subscribe_topic("all", self._heard)
+
+    def _scheduler_id(self) -> str:
+        return str(self.client.scheduler_info(n_workers=0)["id"])
+
+    def _is_gone(self) -> bool:
+        """Say whether the scheduler is out of reach, or another one in its place, which knows nothing of this run."""
+        try:
+            return self.client.status != "running" or self._scheduler_id() != self.scheduler
+        except Exception:  # whatever the connection breaks with
+            return True
 
     def _heard(self, event: tuple[float, Any]) -> None:
         _, said = event
@@ -130,9 +154,9 @@ class Engine:
         end = math.inf if patience_s is None else time.monotonic() + patience_s
         while time.monotonic() < end:
             try:
-                return self.events.get(timeout=1.0)
+                return self.events.get(timeout=LOOK_S)
             except queue.Empty:
-                if self.client.status != "running":
+                if self._is_gone():
                     raise EngineError(GONE) from None
         return None
 
@@ -159,7 +183,7 @@ class Engine:
         except CancelledError as error:
             raise EngineError(GONE) from error
         except Exception as error:
-            if self.client.status != "running":
+            if self._is_gone():
                 raise EngineError(GONE) from error
             text = str(error).strip().partition("\n")[0]
             raise EngineError(f"the engine gave up: {type(error).__name__}: {text}") from error
@@ -174,7 +198,7 @@ class Engine:
 @contextmanager
 def connect(target: str, chosen: Certificate, say: Callable[[str], None]) -> Iterator[Engine]:
     """Connect to a scheduler by address, or start what a cluster file says, and end what was started."""
-    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)  # what matters is said by an EngineError
+    _hush()
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(CONFIGURATION))
         if "://" in target:
@@ -208,10 +232,20 @@ def _client(address: str, chosen: Certificate) -> Client:
         ) from error
 
 
+def _hush() -> None:
+    """Keep the engine's tracebacks off the terminal: what matters is said by an EngineError."""
+    for name in [*logging.root.manager.loggerDict, "distributed", "tornado", "asyncio"]:
+        if name.partition(".")[0] in ("distributed", "tornado", "asyncio"):
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
 def _retire(client: Client) -> None:
-    """Let workers end by themselves: one that is only told to close may hang until its job is killed."""
+    """Let workers end by themselves: one that is told to close and killed at once may hang until its job is killed too."""
     with suppress(Exception):
         client.retire_workers()
+        end = time.monotonic() + RETIRE_S
+        while client.scheduler_info(n_workers=-1)["workers"] and time.monotonic() < end:
+            time.sleep(0.1)
 
 
 def _ahead(clock_s: float, sent: float, received: float) -> float:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from fobench.contracts import Cell, Part, Status
 from fobench.store import Entry
@@ -20,7 +20,8 @@ def seconds_of_cells(entries: Iterable[Entry]) -> Callable[[Cell], float] | None
     for entry in entries:
         if entry.header.part == Part.MEASURE and entry.status == Status.DONE and entry.lines:
             cell = entry.header.cell
-            known[cell.label, cell.dataset.name].append(float(json.loads(entry.lines[-1])["started_s"]))
+            (last,) = replace(entry, lines=entry.lines[-1:]).rows()
+            known[cell.label, cell.dataset.name].append(last["started_s"])
     if not known:
         return None
     means = {key: statistics.fmean(values) for key, values in known.items()}

@@ -68,6 +68,8 @@ class Run:
                 f"{', '.join(wrong)} must have one meter, found {workers[wrong[0]]:g}; start workers with --resources {METER}=1"
             )
         self.seen = self.engine.ask(self.question, list(workers))
+        for address in workers.keys() - {item.address for item in self.seen}:
+            self.say(f"{address} was lost while it was asked")
         if not self.seen:
             raise EngineError("all workers were lost while they were asked; see to them and run again")
         found = survey(self.seen)

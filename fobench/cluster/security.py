@@ -94,18 +94,18 @@ def make(folder: Path) -> Certificate:
 
 def security_for(address: str, chosen: Certificate) -> Security | None:
     """Return what it takes to speak to a scheduler: nothing on loopback, the certificate with `tls://`; refuses the rest."""
-    parts = urlsplit(address)
-    if parts.scheme not in ("tcp", "tls") or not parts.hostname or _port(address) is None:
+    scheme, host = _parts(address)
+    if scheme not in ("tcp", "tls") or not host:
         raise FobenchError(
             f"{address!r} is no scheduler; expected tls://HOST:PORT, tcp://127.0.0.1:PORT, or a cluster file (YAML)"
         )
-    if parts.scheme == "tls":
+    if scheme == "tls":
         return chosen.security()
-    if not is_loopback(parts.hostname):
+    if not is_loopback(host):
         raise FobenchError(
             f"{address} is neither encrypted nor loopback: anybody on that network could run code on the workers; "
             "start scheduler and workers with the options that `fobench certificates` prints, and use "
-            f"tls://{parts.netloc}"
+            f"tls://{address.removeprefix('tcp://')}"
         )
     return None
 
@@ -120,8 +120,11 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _port(address: str) -> int | None:
+def _parts(address: str) -> tuple[str, str]:
+    """Return scheme and host of SCHEME://HOST:PORT; nothing of what is not written so."""
     try:
-        return urlsplit(address).port
+        parts = urlsplit(address)
+        whole = parts.port is not None and address == f"{parts.scheme}://{parts.netloc}"
     except ValueError:
-        return None
+        return "", ""
+    return (parts.scheme, parts.hostname or "") if whole and "@" not in parts.netloc else ("", "")

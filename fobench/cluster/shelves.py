@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from fobench.cluster.placement import Block, Machine
-from fobench.contracts import Cell, Part, Status
+from fobench.contracts import Cell, Part
 from fobench.harness.runner import Order, unstable
-from fobench.harness.states import Standing, changed_sources, standing
+from fobench.harness.states import Sources, Standing, counts, sources_of, standing
 from fobench.store import Entry, ResultStore, StoreError, kinds_of_machines, read
 
 SET_ASIDE = ".abandoned"
@@ -24,6 +25,7 @@ class Shelves:
 
     order: Order
     machines: tuple[Machine, ...] = ()
+    _shelves: dict[str | None, Shelf] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def folder(self) -> Path:
@@ -32,8 +34,9 @@ class Shelves:
 
     @cached_property
     def kinds(self) -> dict[str, str]:
-        """Kind of every machine that is connected or has a folder here."""
-        return kinds_of_machines(self.folder) | {machine.name: machine.kind for machine in self.machines}
+        """Kind of every machine that is connected or has a folder here; one without facts is a kind of its own."""
+        bare = {name: name for names in self.index.values() for name in names}
+        return bare | kinds_of_machines(self.folder) | {machine.name: machine.kind for machine in self.machines}
 
     @cached_property
     def index(self) -> dict[str, list[str]]:
@@ -42,6 +45,11 @@ class Shelves:
         for path in sorted(self.folder.glob("*/*.jsonl")):
             found[path.name].append(path.parent.name)
         return found
+
+    @cached_property
+    def sources(self) -> Sources:
+        """Hashes of the suite's plug-ins as they are now."""
+        return sources_of(self.order.suite)
 
     def blocks(self, again: Collection[str] = ()) -> list[Block]:
         """Return what the order wants of every block, once or, with `machines: each`, once for every kind.
@@ -75,8 +83,10 @@ class Shelves:
 
     def shelf(self, kind: str | None) -> Shelf:
         """Return the folders of one kind of machine, or of all."""
-        names = tuple(name for name in self.kinds if kind in (None, self.kinds[name]))
-        return Shelf(self.folder, self.index, names, self.order)
+        if kind not in self._shelves:
+            names = tuple(name for name in self.kinds if kind in (None, self.kinds[name]))
+            self._shelves[kind] = Shelf(self.folder, self.index, names, self.order, self.sources)
+        return self._shelves[kind]
 
     def _kinds_of_blocks(self) -> list[str | None]:
         """Return the kinds that blocks are bound to: none, one, or every connected one, as the suite's `machines` says."""
@@ -89,8 +99,8 @@ class Shelves:
 
     def _chosen(self, connected: Counter[str]) -> str:
         """Return the kind on which most of the suite is measured already, else the one with most machines."""
-        holders = [self.kinds[name] for names in self.index.values() for name in names if name in self.kinds]
-        begun = Counter(kind for kind in holders if kind in connected)
+        measured = (self.index.get(f"{cell.stem}.jsonl", []) for cell in self.order.suite.cells)
+        begun = Counter(self.kinds[name] for names in measured for name in names)
         return max(sorted(connected), key=lambda kind: (begun[kind], connected[kind]))
 
     def set_aside(self, block: Block) -> int:
@@ -101,28 +111,35 @@ class Shelves:
         for path in paths:
             path.rename(path.with_name(path.name + SET_ASIDE))
         self.__dict__.pop("index", None)
+        self._shelves.clear()
         return len(paths)
 
 
 @dataclass(frozen=True)
 class Shelf:
-    """The folders of some machines, read as one."""
+    """The folders of some machines, read as one; `traces` are those that were looked for, which many cells share."""
 
     folder: Path
     index: Mapping[str, list[str]]
     machines: tuple[str, ...]
     order: Order
+    sources: Sources
+    traces: dict[str, Entry | None] = field(default_factory=dict)
 
     def find(self, cell: Cell, part: Part = Part.MEASURE) -> Entry | None:
-        """Return the finished file of a part of a cell, if one of the machines has it."""
-        name = f"{cell.trace_stem if part == Part.TRACE else cell.stem}.jsonl"
-        holders = [machine for machine in self.index.get(name, ()) if machine in self.machines]
-        return read(self.folder / holders[0] / name) if holders else None
+        """Return the finished file of a part of a cell, if one of the machines has it; of several traces one that counts."""
+        if part == Part.TRACE and (trace := self.traced(cell)):
+            return trace
+        paths = self._paths(cell.trace_stem if part == Part.TRACE else cell.stem)
+        return read(paths[0]) if paths else None
+
+    def _paths(self, stem: str) -> list[Path]:
+        name = f"{stem}.jsonl"
+        return [self.folder / machine / name for machine in self.index.get(name, ()) if machine in self.machines]
 
     def standings(self, cells: Iterable[Cell]) -> list[Standing]:
         """Return where cells stand on these machines."""
-        base, real = Path(self.order.suite.base), self.order.real
-        return [standing(cell, self, base, cell.dataset.name in real) for cell in cells]
+        return [standing(cell, self, self.sources, cell.dataset.name in self.order.real) for cell in cells]
 
     def home(self, cells: Iterable[Cell]) -> str | None:
         """Return the machine that has measured most of a block's cells, if one has."""
@@ -135,13 +152,18 @@ class Shelf:
         return max(sorted(holders), key=lambda machine: holders[machine], default=None)
 
     def traced(self, cell: Cell) -> Entry | None:
-        """Return the cell's trace if it is done, of the present source and of the data at hand."""
-        try:
-            entry = self.find(cell, Part.TRACE)
-        except StoreError:
-            return None
-        fresh = entry is not None and not changed_sources([entry], Path(self.order.suite.base))
-        return entry if entry is not None and entry.status == Status.DONE and fresh else None
+        """Return a trace of the cell that is done, of the present source and of the data at hand, if a machine has one."""
+        if cell.trace_id not in self.traces:
+            self.traces[cell.trace_id] = self._traced(cell)
+        return self.traces[cell.trace_id]
+
+    def _traced(self, cell: Cell) -> Entry | None:
+        for path in self._paths(cell.trace_stem):
+            with suppress(StoreError):
+                entry = read(path)
+                if counts(entry, self.sources, cell.dataset.name in self.order.real):
+                    return entry
+        return None
 
 
 def _by_seed(cells: Iterable[Cell]) -> dict[int, list[Cell]]:

@@ -78,7 +78,7 @@ def _unlike(seen: list[Seen]) -> list[str]:
             (item, {"governor": item.look.facts.get("governor"), **item.look.facts["versions"]}) for item in alike
         ]
         for name in sorted({name for _, known in settings for name in known}):
-            problems += _difference(name, [(str(known.get(name, "absent")), item) for item, known in settings])
+            problems += _difference(name, [(str(known.get(name) or "absent"), item) for item, known in settings])
     for name in sorted({name for item in seen for name in item.look.findings.real}):
         files = [("its files" if name in item.look.findings.real else "no files", item) for item in seen]
         problems += _difference(f"data set {name}", files)

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from fobench.contracts import Cell, Json, Origin, Part, Phase, Status, Suite
+from fobench.contracts import Cell, Json, Part, Phase, Status, Suite
 from fobench.harness.job import Job
 from fobench.harness.launcher import launch
-from fobench.harness.states import Finder, State, changed_sources
+from fobench.harness.states import Finder, State, counts, sources_of
 from fobench.harness.temperature import cool_down, temperatures
 from fobench.store import Entry, ResultStore, StoreError
 
@@ -81,9 +81,7 @@ def _traced(order: Order, cell: Cell) -> Entry:
         entry = order.store.find(cell, Part.TRACE)
     except StoreError:
         entry = None
-    fresh = entry is not None and not changed_sources([entry], Path(order.suite.base))
-    real_now = entry is not None and entry.header.origin == Origin.SURROGATE and cell.dataset.name in order.real
-    if entry is not None and entry.status == Status.DONE and fresh and not real_now:
+    if entry is not None and counts(entry, sources_of(order.suite), cell.dataset.name in order.real):
         return entry
     return launch(_job(order, cell, Part.TRACE), order.store.folder)
 

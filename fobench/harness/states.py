@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache, partial
 from pathlib import Path
 from typing import Protocol
 
 from fobench import plugins
 from fobench.contracts import Cell, Origin, Part, Status, Suite
 from fobench.store import Entry, StoreError, last_line
+
+Sources = Callable[[str, str], str]
+"""What returns the source hash of a target in a group of plug-ins."""
 
 
 class State(StrEnum):
@@ -43,10 +47,16 @@ def standings(suite: Suite, store: Finder, real: Collection[str] = ()) -> list[S
 
     `real` names the data sets whose files are at hand: a result that a surrogate gave is then stale.
     """
-    return [standing(cell, store, Path(suite.base), cell.dataset.name in real) for cell in suite.cells]
+    sources = sources_of(suite)
+    return [standing(cell, store, sources, cell.dataset.name in real) for cell in suite.cells]
 
 
-def standing(cell: Cell, store: Finder, base: Path, real: bool) -> Standing:
+def sources_of(suite: Suite) -> Sources:
+    """Return what hashes the plug-ins of a suite, each once: thousands of cells share few of them."""
+    return cache(partial(plugins.source_hash, base=Path(suite.base)))
+
+
+def standing(cell: Cell, store: Finder, sources: Sources, real: bool) -> Standing:
     """Return where one cell stands; `real` says that the files of its data set are at hand."""
     found = []
     for part in Part:
@@ -60,22 +70,27 @@ def standing(cell: Cell, store: Finder, base: Path, real: bool) -> Standing:
     finished = [entry for entry in found if entry is not None]
     if len(finished) < len(found):
         return Standing(cell, State.PENDING)
-    reason = _stale_reason(finished, base, real)
+    reason = _stale_reason(finished, sources, real)
     return Standing(cell, State.STALE, reason) if reason else Standing(cell, State.DONE)
 
 
-def _stale_reason(entries: list[Entry], base: Path, real: bool) -> str:
+def counts(entry: Entry, sources: Sources, real: bool) -> bool:
+    """Say whether a file is done, of the present source and of the data at hand."""
+    return entry.status == Status.DONE and not _stale_reason([entry], sources, real)
+
+
+def _stale_reason(entries: list[Entry], sources: Sources, real: bool) -> str:
     if real and any(entry.header.origin == Origin.SURROGATE for entry in entries):
         return f"measured on a surrogate; the files of {entries[0].header.cell.dataset.name} are at hand now"
-    changed = changed_sources(entries, base)
+    changed = _changed_source(entries, sources)
     return f"the source of {changed} has changed" if changed else ""
 
 
-def changed_sources(entries: list[Entry], base: Path) -> str:
+def _changed_source(entries: list[Entry], sources: Sources) -> str:
     """Name what has changed since the entries were written: `learner BP`, `dataset digits`, or nothing."""
     for entry in entries:
         cell = entry.header.cell
         for kind, reference in (("learner", cell.learner), ("dataset", cell.dataset)):
-            if entry.header.sources.get(kind) != plugins.source_hash(reference.target, f"{kind}s", base):
+            if entry.header.sources.get(kind) != sources(reference.target, f"{kind}s"):
                 return f"{kind} {reference.name}"
     return ""

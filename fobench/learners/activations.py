@@ -14,24 +14,29 @@ from fobench.learners.checks import lookup
 
 @dataclass(frozen=True)
 class Activation:
-    """`apply_(A)` turns A into H = f(A); `derive_(delta, H)` turns delta into delta o f'(A); both in place.
+    """`apply_(A)` turns A into H = f(A); `derivative_(delta, H, to)` writes delta o f'(A) into `to`, which may be either.
 
     The derivative is a function of the activity `H`, so that `A` need not be kept; `reads_activity` is False where it is not
     read at all.
     """
 
     apply_: Callable[[Tensor], Tensor]
-    derive_: Callable[[Tensor, Tensor], Tensor]
+    derivative_: Callable[[Tensor, Tensor, Tensor], Tensor]
     reads_activity: bool = True
 
+    def derive_(self, delta: Tensor, H: Tensor) -> Tensor:
+        """Turn delta into delta o f'(A), in place."""
+        return self.derivative_(delta, H, delta)
 
-# The kernels that autograd itself uses for these derivatives, writing into their argument: no mask, no temporary.
-RELU = Activation(torch.relu_, lambda D, H: torch.ops.aten.threshold_backward.grad_input(D, H, 0, grad_input=D))
-LINEAR = Activation(lambda A: A, lambda D, H: D, reads_activity=False)
+
+# The kernels that autograd itself uses for these derivatives: no mask, no temporary.
+aten = torch.ops.aten
+RELU = Activation(torch.relu_, lambda D, H, to: aten.threshold_backward.grad_input(D, H, 0, grad_input=to))
+LINEAR = Activation(lambda A: A, lambda D, H, to: D, reads_activity=False)
 ACTIVATIONS: dict[str, Activation] = {
     "relu": RELU,
-    "tanh": Activation(torch.tanh_, lambda D, H: torch.ops.aten.tanh_backward.grad_input(D, H, grad_input=D)),
-    "sigmoid": Activation(torch.sigmoid_, lambda D, H: torch.ops.aten.sigmoid_backward.grad_input(D, H, grad_input=D)),
+    "tanh": Activation(torch.tanh_, lambda D, H, to: aten.tanh_backward.grad_input(D, H, grad_input=to)),
+    "sigmoid": Activation(torch.sigmoid_, lambda D, H, to: aten.sigmoid_backward.grad_input(D, H, grad_input=to)),
     "linear": LINEAR,
 }
 

@@ -127,10 +127,12 @@ class BioFO:
         scale = normalise_(H) if self.normalise == "sample" else None
         maps = stage.ascend(H)
         E, logits = read_out.error(maps[-1], y)  # E_l = softmax(O_l) - T
-        D = stage.descend(read_out.feed_back(E, maps[-1]), maps)
-        if scale is not None:
-            D = normalised_derivative_(D, H, scale, read_out.agreement(E, logits))
-        D = node.f.derive_(D, H)  # D_l = (E_l B_l) o f'(A_l)
+        D = read_out.feed_back(E, maps[-1])
+        if scale is None:
+            D = stage.derived(D, maps)  # D_l = (E_l B_l) o f'(A_l)
+        else:
+            D = normalised_derivative_(stage.descend(D, maps), H, scale, read_out.agreement(E, logits))
+            D = node.f.derive_(D, H)
         read = maps.pop()
         del H, maps
         node.accumulate_(D, before, self.steps)  # G_l = D_l^T H_{l-1} / N

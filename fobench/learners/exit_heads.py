@@ -19,7 +19,6 @@ from fobench.learners.activations import LINEAR, error_
 from fobench.learners.early_exit import Exits, keep_
 from fobench.learners.layers import Node, WeightedNode, build, weighted
 from fobench.learners.passes import Maps
-from fobench.learners.stages import correlate_units_, in_memory, in_order_of
 
 
 def several_hidden(learner: Any, task: Task) -> None:
@@ -33,11 +32,14 @@ def several_hidden(learner: Any, task: Task) -> None:
 class Heads:
     """One linear layer per depth; each reads all layers up to its depth (`concatenated`), or its own layer only.
 
-    V_l is kept as one block per layer that it reads, so that activities are never concatenated.
+    V_l is kept as one block per layer that it reads, so that activities are never concatenated, and the block of a
+    convolution in the order in which its map lies in memory, channels last, so that neither is ever copied.
     """
 
     def __init__(self, layers: Sequence[WeightedNode], classes: int, concatenated: bool) -> None:
         """Take the layers that are read."""
+        self.shapes = [node.layer.output_shape for node in layers]
+        self.is_map = [node.layer.kind in ("conv", "depthwise") for node in layers]
         self.units = [node.layer.units for node in layers]
         self.first = [0 if concatenated else depth for depth in range(len(layers))]
         widths = [sum(self.units[first : depth + 1]) for depth, first in enumerate(self.first)]
@@ -50,25 +52,40 @@ class Heads:
     ) -> None:
         """Allocate and initialise weights and optimizer state."""
         drawn = weighted(build(self.layers, LINEAR, init, bias, generator, device))
-        self.blocks = [
-            tuple(block.clone() for block in torch.split(V.W, self.units[first : depth + 1], 1))
-            for depth, (first, V) in enumerate(zip(self.first, drawn, strict=True))
-        ]
+        self.blocks = []
+        for depth, (first, V) in enumerate(zip(self.first, drawn, strict=True)):
+            parts = torch.split(V.W, self.units[first : depth + 1], 1)
+            self.blocks.append(tuple(self._kept(part, layer) for layer, part in enumerate(parts, first)))
         self.c = [V.b for V in drawn]
         biases = [c for c in self.c if c is not None]
         self.steps = optimizers.make(optimizer, [*(block for blocks in self.blocks for block in blocks), *biases])
 
+    def _kept(self, block: Tensor, layer: int) -> Tensor:
+        """Return a copy of a block in the order of the layer's map in memory."""
+        if not self.is_map[layer]:
+            return block.clone()
+        return block.reshape(len(block), *self.shapes[layer]).permute(0, 2, 3, 1).flatten(1).contiguous()
+
+    def _live(self, block: Tensor, layer: int) -> Tensor:
+        """Return a block as it is shown, C x n_l or C x the shape of the map: a view."""
+        if not self.is_map[layer]:
+            return block
+        channels, *sides = self.shapes[layer]
+        return block.view(len(block), *sides, channels).permute(0, 3, 1, 2)
+
     def seen(self, depth: int, layers: Sequence[WeightedNode], H: Maps) -> list[Tensor]:
-        """Return the activities that the head at a depth, counted from 0, reads."""
-        return [H[node.index] for node in layers[self.first[depth] : depth + 1]]
+        """Return the activities that the head at a depth, counted from 0, reads, as N x n_l in the order of its blocks."""
+        read = range(self.first[depth], depth + 1)
+        maps = ((H[layers[layer].index], self.is_map[layer]) for layer in read)
+        return [(found.permute(0, 2, 3, 1) if is_map else found).flatten(1) for found, is_map in maps]
 
     @role(Role.HEAD)
     def logits(self, depth: int, seen: Sequence[Tensor]) -> Tensor:
         """Return o_l, N x C, from the activities that the head reads."""
         (H, V), *rest = zip(seen, self.blocks[depth], strict=True)
-        o = torch.mm(in_memory(H), in_order_of(H, V).T)
+        o = torch.mm(H, V.T)
         for H, V in rest:
-            o.addmm_(in_memory(H), in_order_of(H, V).T)
+            o.addmm_(H, V.T)
         c = self.c[depth]
         return o if c is None else o.add_(c)
 
@@ -77,17 +94,21 @@ class Heads:
         """Update the head at a depth on one batch."""
         E = error_(torch.softmax(self.logits(depth, seen), 1), y)  # E_l = softmax(o_l) - T
         for H, V in zip(seen, self.blocks[depth], strict=True):
-            correlate_units_(self.steps, V, E, H)  # G_l = E_l^T [H_1; ..; H_l] / N
+            self.steps.correlate_(V, E, H, len(E))  # G_l = E_l^T [H_1; ..; H_l] / N
         c = self.c[depth]
         if c is not None:
             self.steps.step_(c, E.mean(0))
 
     def state(self) -> dict[str, Tensor]:
-        """Return V1, c1, ..., by depth; where a head reads several layers, its blocks V2_1, V2_2, ... by layer."""
+        """Return V1, c1, ..., by depth; where a head reads several layers, its blocks V2_1, V2_2, ... by layer.
+
+        The block of a convolution has the shape C x channels x rows x columns.
+        """
         named = {}
         for depth, (blocks, c) in enumerate(zip(self.blocks, self.c, strict=True), 1):
-            for layer, block in enumerate(blocks, 1):
-                named[f"V{depth}_{layer}" if len(blocks) > 1 else f"V{depth}"] = block
+            for number, block in enumerate(blocks, 1):
+                shown = self._live(block, self.first[depth - 1] + number - 1)
+                named[f"V{depth}_{number}" if len(blocks) > 1 else f"V{depth}"] = shown
             if c is not None:
                 named[f"c{depth}"] = c
         return named

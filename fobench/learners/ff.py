@@ -128,7 +128,8 @@ class FF:
 
     def goodness(self, Z: Tensor) -> Tensor:
         """Return the sum of squares of each row, or their mean."""
-        return goodness(Z).div_(self.per(Z))
+        total = goodness(Z)
+        return total if self.goodness_of == "sum" else total.div_(self.per(Z))
 
     def per(self, Z: Tensor) -> int:
         """Return what goodness, its threshold n_l and its slope are divided by: nothing, or the units."""
@@ -138,13 +139,13 @@ class FF:
         """Update one layer on N positive, then N negative rows, and return its activity from before the update."""
         N = len(before) // 2
         Z = node.activity(before)
-        gain = (self.goodness(Z) - Z[0].numel() // self.per(Z)).sigmoid_()
-        gain[:N] -= 1
+        gain = self.goodness(Z).sub_(Z[0].numel() // self.per(Z)).sigmoid_()
+        gain[:N].sub_(1)
         D = Z * per_row(gain.mul_(2 / self.per(Z)), Z)  # D_l = 2 (sigmoid(s) - y) o Z_l
         if self.peer:
             r = self.r[self.path.number[node.index]].lerp_(Z[:N].mean(0), self.peer_rate)
             # mean over N positive rows, in a sum that is divided by 2N
-            D[:N] += (r - r.mean()).mul_(2 * self.peer * self.peer_rate * 2 / r.numel())
+            D[:N].add_((r - r.mean()).mul_(2 * self.peer * self.peer_rate * 2 / r.numel()))
         node.accumulate_(D, before, self.steps)  # G_l = D_l^T rms(Z_{l-1}) / 2N
         return Z
 

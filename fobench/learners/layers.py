@@ -134,6 +134,11 @@ class Pool(Node):
         self.largest = layer.record["mode"] == "max"
         self.window = (networks.pair(layer.record["kernel"]), networks.strides(layer.record), (top, left))
 
+    @property
+    def over_all(self) -> bool:
+        """Say whether it takes the mean of a whole map."""
+        return not self.largest and self.window[0] == self.layer.input_shape[1:] and not any(self.layer.padding)
+
     def __call__(self, *before: Tensor) -> Tensor:
         """Return the pooled map."""
         pool = functional.max_pool2d if self.largest else functional.avg_pool2d

@@ -1,6 +1,6 @@
 """What the members of the PEPITA family share: a network that a batch runs through twice, plain and modulated by its error.
 
-H_l = g(f(A_l) o mask_l / keep)            hidden layers; g normalises, or is nothing
+H_l = g(f(A_l) o mask_l / keep)            hidden layers; mask_l: the units that are kept; g normalises, or is nothing
 X^err = X + s E F^T                        modulated input, F: n_0 x C
 """
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from fobench.contracts import Prediction, Role, Task, role
 from fobench.learners.activations import ACTIVATIONS, output_of, scored
-from fobench.learners.dropout import dropped
+from fobench.learners.dropout import drop_, kept, masked_
 from fobench.learners.initialisation import uniform_
 from fobench.learners.layers import Node, WeightedNode, build, symbols, weighted, with_output
 from fobench.learners.normalisation import least
@@ -22,6 +22,8 @@ from fobench.learners.optimizers import Optimizer, make
 from fobench.learners.passes import Maps
 
 TINY = 1e-12  # a silent sample has no direction
+LARGE = 1000
+"""Units of a layer whose mask, where it is used once, is drawn as it is applied."""
 
 
 def _per_sample(H: Tensor) -> Tensor:
@@ -75,24 +77,32 @@ class Modulated:
         self.own = {node.index for node in self.hidden}
 
     def draw(self, node: Node, samples: int, generator: torch.Generator) -> Tensor | None:
-        """Draw the mask of dropped units of a hidden layer, N x its shape; None where nothing is dropped."""
+        """Draw the mask of kept units of a hidden layer, N x its shape; None where nothing is dropped."""
         if self.keep == 1 or node.index not in self.own:
             return None
-        return dropped((samples, *node.layer.output_shape), 1 - self.keep, generator, self.F.device)
+        return kept((samples, *node.layer.output_shape), 1 - self.keep, generator, self.F.device)
+
+    def draw_once(self, node: Node, samples: int, generator: torch.Generator) -> Tensor | torch.Generator | None:
+        """Return the mask of a layer that uses it once; where that is large, the generator that will draw it in parts."""
+        in_parts = node.layer.units >= LARGE and node.layer.kind != "local"  # whose maps lie channels first
+        return generator if in_parts else self.draw(node, samples, generator)
 
     def twin(self) -> torch.Generator:
         """Return a generator that will draw again what the learner's own draws from now on."""
         twin = torch.Generator(self.generator.device)
         return twin.set_state(self.generator.get_state())
 
-    def activity(self, node: Node, before: tuple[Tensor, ...], mask: Tensor | None) -> Tensor:
-        """Return H_l after activation, mask and normalisation; of the output layer, P."""
+    def activity(self, node: Node, before: tuple[Tensor, ...], mask: Tensor | torch.Generator | None) -> Tensor:
+        """Return H_l after activation, mask (or one that is drawn as it is applied) and normalisation; of the output P."""
         if node is self.top:
             return self.p(node(*before))
         H = node.activity(*before)
-        if mask is not None:
-            H = H.masked_fill_(mask, 0).div_(self.keep)
-        return self.normalise_(H) if node.index in self.own else H
+        if node.index not in self.own:
+            return H
+        if mask is not None and self.keep < 1:
+            H = masked_(H, mask) if isinstance(mask, Tensor) else drop_(H, 1 - self.keep, mask)
+            H.div_(self.keep)
+        return self.normalise_(H)
 
     def standard_pass(self, x: Tensor, mask: Callable[[Node], Tensor | None], kept: Collection[int] = ()) -> Maps:
         """Take the standard pass; the activities of the nodes `kept`, and P, are in the result."""
@@ -111,7 +121,7 @@ class Modulated:
         return Maps.passing(self.nodes, self.modulate(x, E))
 
     @role(Role.SECOND_PASS)
-    def modulated_pass(self, node: Node, before: tuple[Tensor, ...], mask: Tensor | None) -> Tensor:
+    def modulated_pass(self, node: Node, before: tuple[Tensor, ...], mask: Tensor | torch.Generator | None) -> Tensor:
         """Take the modulated pass one layer on: H_l^err."""
         return self.activity(node, before, mask)
 

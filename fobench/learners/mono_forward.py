@@ -84,7 +84,7 @@ class MonoForward:
         H = stage.node.activity(before)
         maps = stage.ascend(H)
         E, _ = M.error(maps[-1], y)  # E_l = softmax(O_l) - T
-        D = stage.node.f.derive_(stage.descend(M.feed_back(E, maps[-1]), maps), H)  # D_l = (E_l M_l) o f'(A_l)
+        D = stage.derived(M.feed_back(E, maps[-1]), maps)  # D_l = (E_l M_l) o f'(A_l)
         read = maps.pop()
         del H, maps
         self.project_step(M, E, read)  # G_l^M = E_l^T H_l / N

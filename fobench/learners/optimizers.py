@@ -14,7 +14,6 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from torch.optim.adam import adam
 
 from fobench.learners.checks import LearnerError, chosen, lookup
 
@@ -137,9 +136,8 @@ class Adam:
     def step_(self, b: Tensor, G: Tensor) -> None:
         """Step along a gradient that is already there."""
         m, v, steps = self.moments[b]
-        adam(
-            [b], [G], [m], [v], [], [steps],
-            fused=True, amsgrad=False, maximize=False,
+        torch._fused_adam_(
+            [b], [G], [m], [v], [], [steps.add_(1)], amsgrad=False, maximize=False,
             beta1=self.beta1, beta2=self.beta2, lr=self.eta, weight_decay=self.decay, eps=self.epsilon,
         )  # fmt: skip
 

@@ -34,8 +34,9 @@ class Maps:
 
     def before(self, node: Node) -> tuple[Tensor, ...]:
         """Return what `node` reads, and let go of what nobody reads after it."""
-        found = tuple(self.held[source] for source in node.sources)
-        self.readers.subtract(node.sources)
+        found = tuple([self.held[source] for source in node.sources])
+        for source in node.sources:
+            self.readers[source] -= 1
         for source in node.sources:
             if self.free(source):
                 self.held.pop(source, None)

@@ -18,8 +18,8 @@ layer waits for the standard pass; frozen activity: all H_l of the standard pass
 
 - A layer is updated as soon as its modulated activity exists, which no later product reads the old weights of; the
   result is that of updating all layers at the end.
-- Masks name the dropped units, in one byte each, and fill them with 0 (in a product, the kernel would convert the mask
-  to a map of its own); 1/keep is applied to the activity. The released numpy code multiplies the hidden difference by
+- Masks name the kept units, in one byte each, and are applied to some samples at a time (the kernel of the product
+  makes values of them); 1/keep is applied to the activity. The released numpy code multiplies the hidden difference by
   the mask once more, this one does not. Convolutions are masked like any hidden layer; the released ones ignore their
   masks, which is `keep: 1`.
 - `output_error: standard` puts E in place of E^err (slides, ICLR code, released convolutional nets), `sign: -1` is the
@@ -98,7 +98,7 @@ class PEPITA:
             self.mirrors.begin_epoch(epoch)
 
     def dropout_masks(self, samples: int) -> list[Tensor | None]:
-        """Draw one mask of dropped units per hidden layer, N x its shape, and none for the output."""
+        """Draw one mask of kept units per hidden layer, N x its shape, and none for the output."""
         net = self.net
         return [*(net.draw(node, samples, net.generator) for node in net.hidden), None]
 

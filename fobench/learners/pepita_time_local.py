@@ -80,7 +80,7 @@ class TimeLocalPEPITA:
         net, H = self.net, Maps(self.net.nodes, x)
         for node in net.nodes:
             before = H.before(node)
-            H[node] = net.activity(node, before, net.draw(node, len(x), net.generator))
+            H[node] = net.activity(node, before, net.draw_once(node, len(x), net.generator))
             if isinstance(node, WeightedNode):
                 self.half_step(node, H[node.index], before[0], 1)  # W+_l = W_l - eta H_l^T H_{l-1} / N
         return H.pop(net.top)
@@ -90,7 +90,7 @@ class TimeLocalPEPITA:
         net, samples = self.net, len(T)
         for node in net.nodes:
             before = H.before(node)
-            H[node] = net.modulated_pass(node, before, net.draw(node, samples, again))
+            H[node] = net.modulated_pass(node, before, net.draw_once(node, samples, again))
             if isinstance(node, WeightedNode):
                 self.half_step(node, T if node is net.top else H[node.index], before[0], -1)
 

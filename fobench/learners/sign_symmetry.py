@@ -12,7 +12,7 @@ Liao, Leibo and Poggio, AAAI 2016 (arXiv 1510.05067); settings of BioTorch (Sanf
 
 Properties: weight transport of the signs only; locality none; update locking: layer l waits for the whole
 forward pass and for the signals of layers L..l+1; frozen activity: all H_l are kept until the signal is there (S_l lives
-while the signal passes its layer, and frSF keeps the magnitudes).
+while the signal passes its layer, of a large layer some rows at a time, and frSF keeps the magnitudes).
 
 **Departures**
 
@@ -30,13 +30,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from fobench.contracts import Prediction, Task
-from fobench.learners import checks, optimizers
+from fobench.learners import checks, derived, optimizers
 from fobench.learners.activations import ACTIVATIONS, OUTPUTS, error_, output_of, scored, target
 from fobench.learners.feedback import FEEDBACK_INITS, drawn, feedback_symbols, layers_above_another
 from fobench.learners.initialisation import WEIGHT_INITS
@@ -79,9 +80,9 @@ class USF:
         """Return the bound of U(+-bound), the distribution of R_l."""
         return FEEDBACK_INITS[self.feedback_init](node.fan_in, node.fan_out)
 
-    def concordant(self, node: WeightedNode) -> Tensor:
-        """Return `S_l = s_l sign(W_l)`."""
-        return node.W.sign().mul_(self.bound(node) / 3**0.5)  # the standard deviation of U(+-bound)
+    def concordant(self, node: WeightedNode, rows: slice) -> Tensor:
+        """Return some rows of `S_l = s_l sign(W_l)`."""
+        return node.W[rows].sign().mul_(self.bound(node) / 3**0.5)  # the standard deviation of U(+-bound)
 
     def forward_pass(self, x: Tensor) -> Maps:
         """Return H_0 .. H_{L-1}, as far as the backward pass reads them, and A_L."""
@@ -91,7 +92,9 @@ class USF:
 
     def carry(self, node: Node, D: Tensor, before: Tensor) -> Tensor:
         """Return `D_l S_l`; nodes without weights hand the signal on."""
-        return node.adjoint(D, before, self.concordant(node) if isinstance(node, WeightedNode) else None)
+        if not isinstance(node, WeightedNode):
+            return node.adjoint(D, before)
+        return derived.adjoint(node, D, before, partial(self.concordant, node))
 
     def backward_pass(self, D: Tensor, H: Maps) -> None:
         """Carry the signal from D_L down and update each layer on the way; `H` is emptied."""
@@ -120,9 +123,10 @@ class USF:
 class BRSF(USF):
     """Batch-wise random sign-concordant feedback."""
 
-    def concordant(self, node: WeightedNode) -> Tensor:
-        """Return `S_l = |R_l| o sign(W_l)` with a fresh R_l."""
-        return signed_(drawn(node.W.shape, self.bound(node), self.generator, node.W.device), node.W)
+    def concordant(self, node: WeightedNode, rows: slice) -> Tensor:
+        """Return some rows of `S_l = |R_l| o sign(W_l)` with a fresh R_l."""
+        W = node.W[rows]
+        return signed_(drawn(W.shape, self.bound(node), self.generator, W.device), W)
 
 
 @dataclass
@@ -134,11 +138,13 @@ class FRSF(USF):
         layers = layers_above_another(self.nodes)
         return {node.index: drawn(node.W.shape, self.bound(node), generator, device) for node in layers}
 
-    def concordant(self, node: WeightedNode) -> Tensor:
-        """Return `S_l = |R_l| o sign(W_l)`."""
-        return signed_(self.R[node.index].clone(), node.W)
+    def concordant(self, node: WeightedNode, rows: slice) -> Tensor:
+        """Return some rows of `S_l = |R_l| o sign(W_l)`."""
+        return signed_(self.R[node.index][rows].clone(), node.W[rows])
 
 
 def signed_(R: Tensor, W: Tensor) -> Tensor:
     """Turn R into `|R| o sign(W)`, in place, with sign(0) = 0."""
-    return R.copysign_(W).masked_fill_(W == 0, 0)
+    # the derivative of a shrinkage of nothing: 0 where W is 0, without a mask
+    S: Tensor = torch.ops.aten.hardshrink_backward.grad_input(R.copysign_(W), W, 0, grad_input=R)
+    return S

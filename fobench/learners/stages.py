@@ -54,6 +54,16 @@ class Stage:
             D = node.adjoint(D, seen)
         return D
 
+    def derived(self, D: Tensor, maps: Sequence[Tensor]) -> Tensor:
+        """Return D o f'(A) of the node from the signal D at the read-out.
+
+        A mean over the whole map sends one value to all positions, a view; H, which the pool alone reads, gives it a place.
+        """
+        f, H = self.node.f, maps[0]
+        if f.reads_activity and [isinstance(node, Pool) and node.over_all for node in self.tail] == [True]:
+            return f.derivative_(D.div(self.node.layer.positions).expand_as(H), H, H)
+        return f.derive_(self.descend(D, maps), H)
+
 
 def stages(nodes: Sequence[Node]) -> list[Stage]:
     """Return layers 1, 2, ... of a network."""

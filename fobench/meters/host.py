@@ -65,7 +65,8 @@ class HostLoad:
             return []
         foreign = (after.busy - before.busy) - max(after.own - before.own, 0)
         readings = [_share("foreign_cpu", foreign / total)]
-        if before.engine_s is not None and after.engine_s is not None:
+        if before.engine_s is not None and after.engine_s is not None and after.engine_s >= before.engine_s:
+            # where the sum falls it is not known: a thread that ended took its time with it
             readings.append(_share("engine_cpu", (after.engine_s - before.engine_s) * ticks_per_s / total))
         return readings
 

@@ -160,10 +160,16 @@ def _group(
     _refuse_twins(kept)
     names = _names(kept)
     rows = _prepared(frame, kept, names)
-    left_out = len(here) - len(kept)
+    left_out = len(here) - len(kept) - _traced_again(here, kept)
     return ReportInput(
         here[0].header.suite, machines, folder, rows, kept, names, tuple(store.problems), left_out, newcomer
     )
+
+
+def _traced_again(entries: Iterable[Entry], kept: Collection[Entry]) -> int:
+    """Count the traces that other machines have of what is traced in the report already: nothing of them is missed there."""
+    traced = {entry.header.id for entry in kept if entry.header.part == Part.TRACE}
+    return sum(entry.header.id in traced for entry in entries) - len(traced)
 
 
 def _groups(entries: list[Entry], folder: Path, asked: str | None) -> list[tuple[str, ...]]:

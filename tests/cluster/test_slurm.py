@@ -6,7 +6,6 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import dask
@@ -14,28 +13,15 @@ import pytest
 from child_processes import lives
 from dask_jobqueue import SLURMCluster
 from distributed import Client
-from slurm_node import SlurmError, SlurmNode, unavailable
+from slurm_node import SlurmNode
 
 pytestmark = pytest.mark.slurm
 
 
-@pytest.fixture(scope="module")
-def node(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SlurmNode]:
-    """The one node of a SLURM that these tests share."""
-    if reason := unavailable():
-        pytest.skip(reason)
-    with ExitStack() as closing:
-        try:
-            node = closing.enter_context(SlurmNode(tmp_path_factory.mktemp("slurm")))
-        except SlurmError as error:
-            pytest.skip(f"SLURM cannot start: {error}")
-        yield node
-
-
 @pytest.fixture
-def cluster(node: SlurmNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SLURMCluster]:
+def cluster(slurm: SlurmNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SLURMCluster]:
     """A scheduler in this process whose workers are exclusive jobs."""
-    for name, value in node.environment.items():
+    for name, value in slurm.environment.items():
         monkeypatch.setenv(name, value)
     with SLURMCluster(
         queue="main",
@@ -54,40 +40,40 @@ def cluster(node: SlurmNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         yield cluster
 
 
-def test_an_exclusive_job_runs_and_has_all_processors(node: SlurmNode) -> None:
-    job = node.submit("echo $SLURM_CPUS_ON_NODE", "--exclusive", "--ntasks=1")
-    node.await_ends()
-    assert node.output(job) == f"{os.cpu_count()}\n"
+def test_an_exclusive_job_runs_and_has_all_processors(slurm: SlurmNode) -> None:
+    job = slurm.submit("echo $SLURM_CPUS_ON_NODE", "--exclusive", "--ntasks=1")
+    slurm.await_ends()
+    assert slurm.output(job) == f"{os.cpu_count()}\n"
 
 
-def test_exclusive_jobs_run_one_after_the_other(node: SlurmNode, tmp_path: Path) -> None:
+def test_exclusive_jobs_run_one_after_the_other(slurm: SlurmNode, tmp_path: Path) -> None:
     times = tmp_path / "times"
     for _ in range(2):
-        node.submit(f"date +%s.%N >> {times}; sleep 0.5; date +%s.%N >> {times}", "--exclusive")
-    node.await_ends()
+        slurm.submit(f"date +%s.%N >> {times}; sleep 0.5; date +%s.%N >> {times}", "--exclusive")
+    slurm.await_ends()
     begin, end, next_begin, next_end = map(float, times.read_text().split())
     assert begin < end < next_begin < next_end
 
 
-def test_a_worker_has_a_job_of_its_own_which_ends_with_it(node: SlurmNode, cluster: SLURMCluster) -> None:
+def test_a_worker_has_a_job_of_its_own_which_ends_with_it(slurm: SlurmNode, cluster: SLURMCluster) -> None:
     cluster.scale(jobs=1)
     with Client(cluster) as client:
         job, worker = _whereabouts(client)
-        assert node.queue() == {job: "RUNNING"}
+        assert slurm.queue() == {job: "RUNNING"}
         assert worker != os.getpid()
         client.retire_workers()
-        node.await_ends()
+        slurm.await_ends()
     assert not lives(worker)
 
 
-def test_a_second_worker_waits_for_the_node(node: SlurmNode, cluster: SLURMCluster) -> None:
+def test_a_second_worker_waits_for_the_node(slurm: SlurmNode, cluster: SLURMCluster) -> None:
     cluster.scale(jobs=2)
     with Client(cluster) as client:
         client.wait_for_workers(1, timeout=60)
-        assert sorted(node.queue().values()) == ["PENDING", "RUNNING"]
+        assert sorted(slurm.queue().values()) == ["PENDING", "RUNNING"]
 
 
-def test_a_lost_worker_is_replaced_by_a_new_job(node: SlurmNode, cluster: SLURMCluster) -> None:
+def test_a_lost_worker_is_replaced_by_a_new_job(slurm: SlurmNode, cluster: SLURMCluster) -> None:
     with dask.config.set({"distributed.deploy.lost-worker-timeout": "1s"}), Client(cluster) as client:
         cluster.adapt(minimum_jobs=1, maximum_jobs=1)
         job, worker = _whereabouts(client)

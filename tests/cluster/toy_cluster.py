@@ -12,13 +12,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
 from child_processes import await_true, last_words
+
+from fobench.cluster.security import Certificate
 
 TOYS = Path(__file__).parents[1] / "harness" / "toys.py"
 SUITE = """\
 suite: toys
-blocks: 4
+blocks: 3
 recipe: {epochs: 1, batch_size: 10, score_samples: 50}
 plan: {meters: [clock, host], tracers: [macs], guards: [], window_s: 0.25, idle_s: 0.25, timeout_s: 60}
 datasets: [{target: 'toys.py:Blobs', label: blobs}]
@@ -26,51 +27,54 @@ learners:
   - {target: 'toys.py:Toy', label: slow, network: [], step_s: 0.05}
   - {target: 'toys.py:Toy', label: slower, network: [], step_s: 0.08}
 """
-"""Eight cells in four blocks; a cell lasts about four seconds, most of them spent importing torch."""
+"""Six cells in three blocks; a cell lasts about four seconds, most of them spent importing torch."""
 
 FOBENCH = (sys.executable, "-c", "from fobench.cli.main import main; main()")
-DASK = (sys.executable, "-m", "distributed.cli")
 
 
 @dataclass
 class ToyCluster:
-    """Processes by name: `scheduler`, and a worker for each of `names`."""
+    """Processes by name: `scheduler`, and a worker for each of `names`; `prefixes` run a worker elsewhere."""
 
     folder: Path
     names: tuple[str, ...] = ("a", "b")
     port: int = 0
-    nanny: bool = False
+    host: str = "127.0.0.1"
+    tls: Certificate | None = None
+    prefixes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     @property
     def address(self) -> str:
-        return f"tcp://127.0.0.1:{self.port}"
+        return f"{'tls' if self.tls else 'tcp'}://{self.host}:{self.port}"
 
     def start(self) -> None:
         with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
+            probe.bind((self.host, 0))
             self.port = probe.getsockname()[1]
         self.start_scheduler()
         for name in self.names:
             self.start_worker(name)
 
     def start_scheduler(self) -> None:
-        self._start("scheduler", ["dask_scheduler", "--host", "127.0.0.1", "--port", str(self.port)], {})
+        protocol = ["--protocol", "tls"] if self.tls else []
+        self._start("scheduler", ["dask_scheduler", "--host", self.host, "--port", str(self.port), *protocol], {})
         self._await("scheduler", "Scheduler at:")
 
     def start_worker(self, name: str, resources: str = "meter=1", **environment: str) -> None:
         options = ["--name", name, "--nthreads", "2", "--local-directory", str(self.folder / f"scratch-{name}")]
-        options += ["--resources", resources, "--nanny" if self.nanny else "--no-nanny", "--death-timeout", "60"]
+        options += ["--resources", resources, "--no-nanny", "--death-timeout", "60"]
         own = {"FOBENCH_LOCK": str(self.folder / f"lock-{name}"), **environment}
         self._start(name, ["dask_worker", self.address, *options], own)
         self._await(name, "Starting established connection")
 
     def _start(self, name: str, arguments: list[str], environment: Mapping[str, str]) -> None:
         module, *options = arguments
-        command = [sys.executable, "-m", f"distributed.cli.{module}", *options, "--no-dashboard"]
+        security = self.tls.options.split() if self.tls else ["--dashboard-address", "127.0.0.1:0"]
+        command = [sys.executable, "-m", f"distributed.cli.{module}", *options, "--no-dashboard", *security]
         with self._output(name).open("wb") as output:
             self.processes[name] = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "TERM", *command, "--dashboard-address", "127.0.0.1:0"],
+                ["setpriv", "--pdeathsig", "TERM", *self.prefixes.get(name, ()), *command],
                 env={**os.environ, **environment}, stdout=output, stderr=subprocess.STDOUT, cwd=self.folder,
             )  # fmt: skip
 
@@ -111,16 +115,3 @@ def toy_cluster(folder: Path, **options: object) -> Iterator[ToyCluster]:
 def fobench(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the command line in a folder."""
     return subprocess.run([*FOBENCH, *arguments], cwd=folder, capture_output=True, text=True, check=False)
-
-
-def cells_at_work() -> list[int]:
-    """Return the processes of fobench's that measure or trace below this one."""
-    children = psutil.Process().children(recursive=True)
-    return [child.pid for child in children if "fobench.harness.worker" in " ".join(_command(child))]
-
-
-def _command(process: psutil.Process) -> list[str]:
-    try:
-        return process.cmdline()
-    except psutil.Error:
-        return []

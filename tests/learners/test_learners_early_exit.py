@@ -93,7 +93,7 @@ def test_a_sample_is_answered_where_its_own_scores_say(kind, net, share):
 
 def head(state, depth):
     """A head as one matrix, whatever blocks it is kept in."""
-    return torch.cat([state[name] for name in state if name.partition("_")[0] == f"V{depth}"], 1)
+    return torch.cat([state[name].flatten(1) for name in state if name.partition("_")[0] == f"V{depth}"], 1)
 
 
 @pytest.mark.parametrize("score_layers", ["all", "from-second"])

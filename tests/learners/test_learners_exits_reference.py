@@ -40,7 +40,7 @@ def made(rule, net, **fields):
     generator = torch.Generator().manual_seed(3)
     for name, tensor in learner.state().items():
         if name[0] in "Vcb":
-            tensor.normal_(0, 0.3, generator=generator)
+            tensor.copy_(torch.empty(tensor.shape).normal_(0, 0.3, generator=generator))  # in order of units
     return learner
 
 
@@ -53,7 +53,9 @@ def drawn(net, samples):
 def heads(state):
     """Return the heads as one matrix each, and their biases or None."""
     depths = sorted({int(name[1:].partition("_")[0]) for name in state if name[0] == "V"})
-    V = [torch.cat([state[name] for name in state if name.partition("_")[0] == f"V{at}"], 1) for at in depths]
+    V = [
+        torch.cat([state[name].flatten(1) for name in state if name.partition("_")[0] == f"V{at}"], 1) for at in depths
+    ]
     return V, [state.get(f"c{at}") for at in depths]
 
 

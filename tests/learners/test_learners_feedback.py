@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from learner_help import UNIT, directions, ready, snapshot
 
 from fobench.contracts import FobenchError, Task
+from fobench.learners import derived
 from fobench.learners.bp import BP
 from fobench.learners.dfa import DFA, SDFA
 from fobench.learners.drtp import DRTP
@@ -136,6 +137,15 @@ def compare(rule, network, task, x, y, output="softmax", **changed):
 @pytest.mark.parametrize("activation", ["relu", "tanh"])
 def test_one_step_is_that_of_the_definition(rule, net, activation):
     compare(rule, NETS[net], TASK, *images(samples=3), activation=activation)
+
+
+@pytest.mark.parametrize("rule", [USF, BRSF, FRSF])
+def test_sign_concordant_feedback_of_a_large_layer_is_that_of_the_definition(rule, monkeypatch):
+    """One to three rows at a time; a weight that is zero passes nothing on."""
+    monkeypatch.setattr(derived, "VALUES", 13)
+    compare(rule, NETS["dense"], TASK, *images(samples=3))
+    learner = set_up(rule([5, 4], optimizer=UNIT, weight_init="zero"), TASK)
+    assert not any(found.any() for name, found in directions(learner, *images()).items() if name in ("W1", "b1", "b2"))
 
 
 @pytest.mark.parametrize("rule", [rule for rule in FAMILY if rule is not DRTP])

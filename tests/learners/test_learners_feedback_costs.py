@@ -4,6 +4,7 @@ import pytest
 from feedback_help import NETS, TASK, images, layers_of, set_up
 
 from fobench.contracts import Role, Task
+from fobench.learners import derived
 from fobench.learners.dfa import DFA, SDFA
 from fobench.learners.drtp import DRTP
 from fobench.learners.fa import FA
@@ -129,10 +130,17 @@ def test_residual_net_keeps_what_is_read_again(rule):
 
 @pytest.mark.parametrize("rule", [USF, BRSF, FRSF])
 def test_sign_concordant_feedback_lives_for_one_layer_only(rule):
-    """Of the constant bytes of a step most is one S, and its mask of zeros of a byte per weight; never two layers' S."""
+    """Of the constant bytes of a step most is one S; never two layers' S."""
     wide = 200
     _, constant = peaks(rule([wide] * 4, bias=False, optimizer=SGD), samples=2)
-    assert wide**2 * 8 <= constant <= wide**2 * (8 + 1) + 2000
+    assert wide**2 * 8 <= constant <= wide**2 * 8 + 2000
+
+
+@pytest.mark.parametrize("rule", [USF, BRSF, FRSF])
+def test_sign_concordant_feedback_of_a_large_layer_exists_some_rows_at_a_time(rule):
+    """Of 1,000 x 1,000 weights at most `VALUES`, 262 rows, are there at once."""
+    _, constant = peaks(rule([1000] * 2, bias=False, optimizer=SGD), samples=2)
+    assert constant <= derived.VALUES * 8 + 20000
 
 
 def test_feedback_is_the_only_persistent_extra():

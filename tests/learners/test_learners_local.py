@@ -10,6 +10,7 @@ from learner_help import UNIT, batch, ready
 
 from fobench import networks
 from fobench.contracts import Task
+from fobench.learners import derived
 from fobench.learners.activations import RELU
 from fobench.learners.biofo import BioFO
 from fobench.learners.cafo import CaFo
@@ -244,6 +245,30 @@ def test_tinyfoa(net, n, seed, scale):
                 [expected[0][number] * share, expected[1][number] * share],
                 1e-5,
             )
+
+
+def test_tinyfoa_is_the_same_where_its_weights_are_made_binary_some_rows_at_a_time(monkeypatch):
+    states = []
+    for values in (derived.VALUES, 17):
+        monkeypatch.setattr(derived, "VALUES", values)
+        learner = set_up(TinyFoA([9, 8], split="none"), Task("classification", (6,), CLASSES))
+        learner.begin_stage(1)
+        learner.train_step(*batch(6, CLASSES, 9))
+        states.append(copies(learner))
+    close(states[0].values(), states[1].values())
+
+
+def test_tinyfoa_sees_weights_that_are_written_between_steps():
+    """The mean of a frozen layer is kept, but not past a change of its weights."""
+    task = Task("classification", (6,), CLASSES)
+    x, y = batch(6, CLASSES, 9)
+    learner, fresh = (set_up(TinyFoA([9, 8], split="none"), task, seed) for seed in (0, 1))
+    for one in (learner, fresh):
+        one.begin_stage(1)
+    learner.train_step(x, y)
+    for name, tensor in learner.state().items():
+        tensor.copy_(fresh.state()[name])
+    assert torch.equal(learner.predict(x).scores, fresh.predict(x).scores)
 
 
 def test_tinyfoa_clamps_and_keeps_what_has_left_the_straight_through_range():

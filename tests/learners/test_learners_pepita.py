@@ -194,7 +194,7 @@ def masks_of(learner, samples):
     """The masks that the coming step draws, by place, as 0 and 1/keep."""
     twin, net = learner.net.twin(), learner.net
     drawn = {node.index: net.draw(node, samples, twin) for node in net.hidden}
-    return {place: mask.logical_not().double() / net.keep for place, mask in drawn.items()}
+    return {place: mask.double() / net.keep for place, mask in drawn.items()}
 
 
 @pytest.mark.parametrize("rule", FAMILY)

@@ -104,7 +104,7 @@ def test_a_mirror_step_is_its_equations(rule, keep, widths):
     for node in [*learner.net.hidden, learner.net.top]:
         noise.append(torch.empty(9, node.layer.inputs).normal_(0, 0.2, generator=twin))
         mask = learner.net.draw(node, 9, twin)
-        kept = torch.ones(9, node.layer.units) if mask is None else mask.logical_not().double() / keep
+        kept = torch.ones(9, node.layer.units) if mask is None else mask.double() / keep
         masks.append(None if node is learner.net.top else kept)
     expected = slow_pepita.mirror(W, factors, noise, 0.05 * (2 / 8) ** 0.5, 0.3, 0.05, masks)
     learner.train_step(x, y)

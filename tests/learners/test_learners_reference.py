@@ -73,7 +73,7 @@ def test_pepita(network, n, seed, f, sign, output_error, keep):
     masks = learner.dropout_masks(n)
     x, y = batch(INPUTS, CLASSES, n, seed)
     s = snapshot(learner)
-    scaled = None if keep == 1 else [dropped.logical_not().double() / keep for dropped in masks[:-1]]
+    scaled = None if keep == 1 else [mask.double() / keep for mask in masks[:-1]]
     learner.dropout_masks = lambda _: masks
     expected = slow_rules.pepita(x, y, numbered(s, "W"), s["F"], scaled, f, sign, output_error)
     compare(directions(learner, x, y), expected)

@@ -1,6 +1,9 @@
 import os
+import shutil
 import subprocess
 import sys
+import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -136,3 +139,117 @@ def test_no_procfs_is_one_sentence_with_a_remedy(tmp_path):
 def test_stop_without_start_is_refused(tree):
     with pytest.raises(MeterError, match="without start"):
         HostLoad(root=str(tree.root)).stop()
+
+
+# --- a cluster's engine -----------------------------------------------------------------------------------------------
+
+
+def engine(tree, threads):
+    """Give a process of the engine's threads with these nanoseconds on a processor: schedstat is run, wait, slices."""
+    for tid, ns in threads.items():
+        folder = tree.root / "8001" / "task" / str(tid)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "schedstat").write_text(f"{ns} 77777777777 9\n")
+
+
+@pytest.fixture
+def cluster(tree, monkeypatch):
+    monkeypatch.setenv("FOBENCH_ENGINE", "8001")
+    engine(tree, {8001: 1_000_000_000, 8002: 500_000_000})
+    return tree
+
+
+def busy(tree, seconds):
+    """Let two processors idle for so many seconds each."""
+    tree.cpu["idle"] += round(seconds * TICKS_PER_S * tree.processors)
+
+
+def test_the_engines_share_is_what_its_threads_ran(cluster):
+    """3 ms and 1 ms on a processor, in 2 s of two processors: 4 ms of 4 s."""
+
+    def change():
+        busy(cluster, 2)
+        engine(cluster, {8001: 1_003_000_000, 8002: 501_000_000})
+
+    assert window(cluster, change) == [
+        ("foreign_cpu", "total", 0.0),
+        ("engine_cpu", "total", pytest.approx(0.004 / 4)),
+    ]
+
+
+def test_the_engine_may_have_several_processes(cluster, monkeypatch):
+    monkeypatch.setenv("FOBENCH_ENGINE", "8001 8003")
+    other = cluster.root / "8003" / "task" / "8003"
+    other.mkdir(parents=True)
+    (other / "schedstat").write_text("0 0 0\n")
+
+    def change():
+        busy(cluster, 1)
+        engine(cluster, {8001: 1_001_000_000})
+        (other / "schedstat").write_text("1000000 0 1\n")
+
+    assert window(cluster, change)[1] == ("engine_cpu", "total", pytest.approx(0.002 / 2))
+
+
+def test_an_engine_that_slept_has_a_share_of_zero(cluster):
+    assert window(cluster, lambda: busy(cluster, 1))[1] == ("engine_cpu", "total", 0.0)
+
+
+@pytest.mark.parametrize("variable", [None, "", " "])
+def test_without_an_engine_there_is_no_share(cluster, monkeypatch, variable):
+    if variable is None:
+        monkeypatch.delenv("FOBENCH_ENGINE")
+    else:
+        monkeypatch.setenv("FOBENCH_ENGINE", variable)
+    assert [quantity for quantity, *_ in window(cluster, lambda: busy(cluster, 1))] == ["foreign_cpu"]
+
+
+@pytest.mark.parametrize("text", ["", "\n", "many 0 0\n", None])
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_what_cannot_be_read_is_absent_and_not_zero(cluster, text, when):
+    """A kernel without schedstat has no such file; a process of another user's has one that nobody may read."""
+
+    def spoil():
+        file = cluster.root / "8001" / "task" / "8002" / "schedstat"
+        file.unlink() if text is None else file.write_text(text)
+
+    def change():
+        busy(cluster, 1)
+        if when == "meanwhile":
+            spoil()
+
+    if when == "before":
+        spoil()
+    assert window(cluster, change) == [("foreign_cpu", "total", 0.0)]
+
+
+def test_an_engine_that_has_ended_is_absent(cluster, monkeypatch):
+    monkeypatch.setenv("FOBENCH_ENGINE", "8001 9999")
+    assert [quantity for quantity, *_ in window(cluster, lambda: busy(cluster, 1))] == ["foreign_cpu"]
+
+
+def test_a_thread_that_ended_takes_its_time_with_it(cluster):
+    """The sum falls by half a second: what the engine used is then unknown, not nothing."""
+
+    def change():
+        busy(cluster, 1)
+        shutil.rmtree(cluster.root / "8001" / "task" / "8002")
+        engine(cluster, {8001: 1_003_000_000})
+
+    assert window(cluster, change) == [("foreign_cpu", "total", 0.0)]
+
+
+def test_a_window_that_is_too_short_has_neither_share(cluster):
+    assert window(cluster, lambda: busy(cluster, 0.19)) == []
+
+
+def test_the_kernels_own_figures_agree():
+    """What this thread burns, as its schedstat counts it, is what the meter sees of a process."""
+    if not Path("/proc/self/schedstat").exists():
+        pytest.skip("this kernel keeps no schedstat")
+    host = HostLoad()
+    before = host._seconds_of(str(os.getpid()))
+    end = time.thread_time() + 0.2
+    while time.thread_time() < end:
+        pass
+    assert 0.19 <= host._seconds_of(str(os.getpid())) - before <= 1.0

@@ -1,20 +1,25 @@
 """The floor of a learning step: its products on tensors that are there already, and the bytes that it cannot avoid to move.
 
     floor = replayed products + bytes / bandwidth
-    bytes = weights x passes (3 for momentum, 7 for Adam: what is read and written once per element of a weight)
-          + on nets with convolutions, one read and one write of every map per elementwise operation of the rule's program
+    bytes = weights that learn x passes (3 for momentum, 7 for Adam: what is read and written once per element of a weight)
+          + one read and one write per elementwise operation on weights that the rule's equations name, such as sign(W)
+          + on nets with convolutions and the auto-encoder, which share a bar, one read and one write of every map per
+            elementwise operation of the rule's program
 
-The products are those that an observer sees in a step of the learner itself, with their shapes and strides, so that no rule
-needs a floor of its own. Where torch has a variant with `out=`, the result is allocated beforehand; convolutions have none.
+The products, and the weights that an optimizer steps, are those that an observer sees in a step of the learner itself, with
+their shapes and strides, so that no rule needs a floor of its own. Where torch has a variant with `out=`, the result is
+allocated beforehand; convolutions have none.
 """
 
 from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor
@@ -24,6 +29,7 @@ from torch.utils._pytree import tree_map
 from fobench import networks, plugins
 from fobench.contracts import Learner, Scheduled, Staged, Task, is_trained
 from fobench.costs import Format, program_of
+from fobench.learners import optimizers
 
 aten = torch.ops.aten
 WITH_OUT = {
@@ -35,6 +41,8 @@ AS_THEY_ARE = {
     aten.convolution.default, aten.convolution_backward.default,
 }  # fmt: skip
 PASSES = {"sgd": 0, "momentum": 3, "adam": 7}
+LIKE = {"lightff-label-oracle": "lightff"}
+"""Rules whose step is another one's, which has the program."""
 Run = Callable[[], None]
 
 
@@ -87,17 +95,45 @@ def timed(run: Callable[[], Any]) -> float:
     return time.perf_counter() - start
 
 
-def unavoidable_bytes(rule: str, learner: Learner, task: Task, samples: int) -> int:
-    """Return the bytes of the floor beside the products'."""
+@contextmanager
+def passes_over_weights() -> Iterator[dict[int, int]]:
+    """Note the bytes of the passes that an optimizer makes over what it steps inside the `with` block, by its address."""
+    found: dict[int, int] = {}
+
+    def noted(verb: Callable[..., None], passes: int) -> Callable[..., None]:
+        def step(steps: Any, W: Tensor, *rest: Any) -> None:
+            found[W.data_ptr()] = passes * W.nbytes
+            verb(steps, W, *rest)
+
+        return step
+
+    with ExitStack() as stack:
+        for name, kind in optimizers.OPTIMIZERS.items():
+            for verb in ("correlate_", "step_"):
+                stack.enter_context(mock.patch.object(kind, verb, noted(getattr(kind, verb), PASSES[name])))
+        yield found
+
+
+def unavoidable_bytes(rule: str, learner: Learner, task: Task, samples: int, stepped: dict[int, int]) -> int:
+    """Return the bytes of the floor beside the products'; `stepped` is what `passes_over_weights` found."""
     trained = [tensor for name, tensor in learner.state().items() if is_trained(name)]
-    width = trained[0].element_size()
-    optimizer = getattr(learner, "optimizer", {"name": "sgd"})["name"]
-    moved = PASSES[optimizer] * sum(tensor.numel() for tensor in trained) * width
-    convolves = any(layer.kind in ("conv", "depthwise", "local") for layer in networks.layers(learner.network, task))
-    if convolves and rule in plugins.installed("costs"):
-        operations = [op for op in program_of(rule, learner, task).train.ops if op.role is None and not op.per_step]
-        moved += round(2 * width * samples * sum(op.elementwise for op in operations))
+    if not stepped:  # torch's own optimizer steps all weights
+        stepped = {W.data_ptr(): PASSES[learner.optimizer["name"]] * W.nbytes for W in trained}  # type: ignore[attr-defined]
+    moved, rule = sum(stepped.values()), LIKE.get(rule, rule)
+    if rule not in plugins.installed("costs"):
+        return moved
+    step, width = program_of(rule, learner, task).train, trained[0].element_size()
+    named = [op for op in step.ops if op.role is None]
+    moved += round(2 * width * sum(op.elementwise for op in named if op.per_step and op.writes[0] in step.buffers))
+    if _works_on_maps(learner.network, task):
+        moved += round(2 * width * samples * sum(op.elementwise for op in named if not op.per_step))
     return moved
+
+
+def _works_on_maps(network: Any, task: Task) -> bool:
+    """Say whether elementwise operations count: with convolutions, and on the auto-encoder, whose bar is that of such nets."""
+    convolves = any(layer.kind in ("conv", "depthwise", "local") for layer in networks.layers(network, task))
+    return convolves or network in list(networks.named_tasks())
 
 
 @dataclass(frozen=True)
@@ -143,9 +179,9 @@ def step_over_floor(rule: str, learner: Learner, task: Task, samples: int, speed
     """Time steps and their floor in turn; `speed` is the bandwidth in bytes per second."""
     x, y = batch(task, samples, str(next(iter(learner.state().values())).device))
     learner.train_step(x, y)
-    with Products() as products:
+    with Products() as products, passes_over_weights() as stepped:
         learner.train_step(x, y)
-    constant = unavoidable_bytes(rule, learner, task, samples) / speed
+    constant = unavoidable_bytes(rule, learner, task, samples, stepped) / speed
     steps, floors = [], []
     for _ in range(alternations + 1):
         steps.append(timed(synchronised(lambda: learner.train_step(x, y), x)))

@@ -142,6 +142,9 @@ def main() -> None:
     asked = parser.parse_args()
     cases = [case for case in CASES if any(part in case for part in asked.cases)]
     torch.set_num_threads(1)
+    torch.set_flush_denormal(
+        True
+    )  # of a batch that is learned by heart errors become that small, and products of them slow
     torch.set_flush_denormal(True)
     parts = [
         conditions(asked.alternations),

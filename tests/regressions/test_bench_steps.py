@@ -14,7 +14,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from step_floor import PASSES, Products, Ratio, batch, ready, step_over_floor, unavoidable_bytes
+from step_floor import PASSES, Products, Ratio, batch, passes_over_weights, ready, step_over_floor, unavoidable_bytes
 
 from fobench import plugins
 from fobench.contracts import Task
@@ -72,21 +72,49 @@ def test_replaying_does_not_move_the_learner() -> None:
     assert all(torch.equal(before[name], tensor) for name, tensor in learner.state().items())
 
 
+def moved(rule: str, network: Any, task: Task, **options: Any) -> int:
+    """Return the bytes of the floor beside the products', of a batch of 32."""
+    learner = ready(rule, network, task, **options)
+    with passes_over_weights() as stepped:
+        learner.train_step(*batch(task, 32))
+    return unavoidable_bytes(rule, learner, task, 32, stepped)
+
+
+@pytest.mark.parametrize("rule", ["bp", "bp-autograd"])
 @pytest.mark.parametrize("optimizer", PASSES)
-def test_unavoidable_bytes_of_a_dense_net_are_passes_over_its_weights(optimizer: str) -> None:
-    network, task = FLAT
-    learner = ready("bp", network, task, bias=False, optimizer={"name": optimizer})
+def test_unavoidable_bytes_of_a_dense_net_are_passes_over_its_weights(rule: str, optimizer: str) -> None:
     weights = 100 * 64 + 64 * 64 + 64 * 10
-    assert unavoidable_bytes("bp", learner, task, 32) == PASSES[optimizer] * weights * 4
+    assert moved(rule, *FLAT, bias=False, optimizer={"name": optimizer}) == PASSES[optimizer] * weights * 4
+
+
+def test_only_weights_that_learn_in_the_step_are_passed_over() -> None:
+    """The last of two greedy layers; half of it where halves take turns, and there W of both is made binary."""
+    last, all_ = 64 * 64, 100 * 64 + 64 * 64
+    assert moved("biofo", *FLAT, bias=False) == moved("light-biofo", *FLAT, trunk={"bias": False}) == 7 * last * 4
+    assert moved("tinyfoa", *FLAT, bias=False) == 7 * last // 2 * 4 + 2 * all_ * 4
+
+
+def test_weights_of_a_trunk_and_of_heads_count_by_their_own_optimizer() -> None:
+    """FF's momentum where LightFF and its oracle learn; Adam's seven passes over the one head that LightBP trains last."""
+    trunk = {"bias": False, "optimizer": {"name": "momentum"}}
+    layers = (100 * 64 + 64 * 64) * 4
+    assert moved("lightff", *FLAT, trunk=trunk) == moved("lightff-label-oracle", *FLAT, trunk=trunk) == 3 * layers
+    assert moved("lightbp", *FLAT) == 7 * (64 * 10 + 10) * 4
+
+
+def test_elementwise_operations_on_weights_count_where_the_equations_name_them() -> None:
+    """Above the first layer uSF and frSF take signs, brSF draws R before."""
+    above = (64 * 64 + 64 * 10) * 4
+    plain = moved("fa", *FLAT, optimizer={"name": "sgd"})
+    signs, drawn = (moved(rule, *FLAT, optimizer={"name": "sgd"}) - plain for rule in ("usf", "brsf"))
+    assert (plain, signs, drawn) == (0, 2 * above, 4 * above)
 
 
 def test_unavoidable_bytes_of_maps_count_their_elementwise_operations() -> None:
     """One read and one write of at least every activated map, forward and backward, beside 7 passes over the weights."""
-    network, task = MAPS
-    learner = ready("bp", network, task, bias=False)
     weights = 8 * 9 + 8 * 8 * 9 + 8 * 16 * 10
     maps = 8 * 16 * 16 + 8 * 4 * 4
-    assert unavoidable_bytes("bp", learner, task, 32) >= 7 * weights * 4 + 2 * 2 * maps * 32 * 4
+    assert moved("bp", *MAPS, bias=False) >= 7 * weights * 4 + 2 * 2 * maps * 32 * 4
 
 
 def test_a_ratio_is_a_median_with_order_statistics() -> None:

@@ -27,7 +27,7 @@ def fa(network: Any, task: Task, setting: Setting = PLAIN) -> Program:
 
 def usf(network: Any, task: Task, setting: Setting = PLAIN) -> Program:
     """Return the program of uniform sign-concordant feedback."""
-    return _program("usf", Writer(network, task, setting), lambda writer, node: (f"W{node.number}",))
+    return _program("usf", Writer(network, task, setting), lambda writer, node: (_signed(writer, node),))
 
 
 def brsf(network: Any, task: Task, setting: Setting = PLAIN) -> Program:
@@ -36,7 +36,7 @@ def brsf(network: Any, task: Task, setting: Setting = PLAIN) -> Program:
     def matrix(writer: Writer, node: Node) -> tuple[str, ...]:
         name = writer.train.scratch(f"R{node.number}", 0)
         writer.train.once(f"{name} drawn", (), name, node.layer.weights)
-        return name, f"W{node.number}"
+        return (_signed(writer, node, name),)
 
     return _program("brsf", Writer(network, task, setting), matrix)
 
@@ -46,12 +46,20 @@ def frsf(network: Any, task: Task, setting: Setting = PLAIN) -> Program:
     return _program(
         "frsf",
         Writer(network, task, setting),
-        lambda writer, node: (_feedback(writer, "R", node), f"W{node.number}"),
+        lambda writer, node: (_signed(writer, node, _feedback(writer, "R", node)),),
     )
 
 
 def _feedback(writer: Writer, letter: str, node: Node) -> str:
     return writer.feedback(writer.train, f"{letter}{node.number}", node.layer.weights)
+
+
+def _signed(writer: Writer, node: Node, R: str | None = None) -> str:
+    """Form S = s sign(W), or |R| o sign(W), a few elements at a time."""
+    name, W = writer.train.scratch(f"S{node.number}", 0), f"W{node.number}"
+    text, reads = (f"s sign({W})", (W,)) if R is None else (f"|{R}| o sign({W})", (R, W))
+    writer.train.once(f"{name} = {text}", reads, name, node.layer.weights)
+    return name
 
 
 def _program(rule: str, writer: Writer, matrix: Callable[[Writer, Node], tuple[str, ...]]) -> Program:

@@ -1,6 +1,6 @@
 """CaFo: random blocks that are never trained, and a linear predictor on the features of each.
 
-Phi_s = pool(f(K_s * Phi_{s-1})),  O_s = Phi_s V_s,  V_s <- V_s - eta Phi_s^T (softmax(O_s) - T) / N
+Phi_s = normalised pool(f(K_s * Phi_{s-1})),  O_s = Phi_s V_s,  V_s <- V_s - eta Phi_s^T (softmax(O_s) - T) / N
 2 d_s C MACs per predictor and sample, and the blocks' own where features are not cached
 """
 
@@ -17,7 +17,14 @@ from fobench.costs.setting import PLAIN, Setting
 from fobench.costs.walk import Pass, Writer
 
 
-def program(network: Any, task: Task, setting: Setting = PLAIN, cached: bool = False, loss: str = "ce") -> Program:
+def program(
+    network: Any,
+    task: Task,
+    setting: Setting = PLAIN,
+    cached: bool = False,
+    loss: str = "ce",
+    normalise: str = "sample",
+) -> Program:
     """Return the program of CaFo, all predictors in one step; `cached` features come with the batch."""
     if loss != "ce":
         raise CostError(
@@ -31,6 +38,9 @@ def program(network: Any, task: Task, setting: Setting = PLAIN, cached: bool = F
             forward.forward(node)
         predict.forward(node)
         if node.name in blocks:
+            for phase in [writer.infer] if cached else [writer.train, writer.infer]:
+                if normalise == "sample":
+                    phase.each(f"{node.name} = normalised {node.name}", (node.name,), node.name)
             _predictor(writer, blocks[node.name].number, node, cached)
     return writer.program("cafo")
 

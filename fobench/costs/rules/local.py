@@ -116,8 +116,7 @@ def walk_stages(writer: Writer, forward: Pass, learning: tuple[Node, ...], B: Re
     for node in writer.graph.path(*learning):
         if node.name in done:
             continue
-        _binary(forward, node)
-        forward.forward(node)
+        _computed(forward, node)
         if node in learning:
             tail = writer.graph.tail(node)
             forward.through(tail)
@@ -163,19 +162,22 @@ def _trained(writer: Writer, node: Node, phase: Draft) -> str:
     return f"M{node.number}"
 
 
-def _binary(forward: Pass, node: Node) -> None:
-    """Form q(W) = mean|W| sign(W) where the pass multiplies by it."""
-    if node.weighted and forward.weight != "W{}":
-        W, q = f"W{node.number}", forward.weight.format(node.number)
-        forward.phase.once(f"{q} = mean|{W}| sign({W})", (W,), forward.phase.scratch(q, node.layer.weights), 1)
+def _computed(forward: Pass, node: Node) -> None:
+    """Compute a node's map; where weights are binary, form q(W) = mean|W| sign(W) first, and make the result binary."""
+    if not node.weighted or forward.weight == "W{}":
+        forward.forward(node)
+        return
+    phase, W, q = forward.phase, f"W{node.number}", forward.weight.format(node.number)
+    phase.once(f"{q} = mean|{W}| sign({W})", (W,), phase.scratch(q, node.layer.weights), node.layer.weights)
+    name = forward.forward(node)
+    phase.each(f"{name} = mean|{name}| sign({name})", (name,), name)
 
 
 def local_inference(writer: Writer, forward: Pass, *scored: Node) -> None:
     """Write one pass to the last layer, and the local logits of those that are scored."""
     read = {ends(writer, node).name: node for node in scored}
     for node in writer.graph.path(*(ends(writer, node) for node in scored)):
-        _binary(forward, node)
-        forward.forward(node)
+        _computed(forward, node)
         if node.name in read:
             local_logits(writer, read[node.name])
 
