@@ -22,20 +22,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Cluster:
-    """What the command line says of a cluster: its address or file, its certificate, the data folder on every machine."""
+    """What the command line says of where to measure: a cluster's address or file, its certificate, and the data folder."""
 
-    target: str
+    target: str | None
     tls: Path | None = None
     data: str | None = None
 
 
 @dataclass(frozen=True)
 class Wishes:
-    """What else a run on many machines was asked for."""
+    """What else a run was asked for; `workers` are the imagined machines of a dry run without a cluster."""
 
     rerun_unstable: bool = False
     move_blocks: bool = False
     dry_run: bool = False
+    workers: int | None = None
     cell_seconds: float | None = None
 
 
@@ -83,7 +84,7 @@ def _looked(order: Order, cluster: Cluster) -> Iterator[Run]:
     from fobench.harness.preflight import distinct
 
     question = Question(tuple(distinct(order.suite.cells)), order.suite.base, cluster.data, order.require_real)
-    with connect(cluster.target, certificate(cluster.tls), say) as engine:
+    with connect(str(cluster.target), certificate(cluster.tls), say) as engine:
         run = Run(engine, order, question, say)
         findings = run.look()
         for seen in run.seen:
@@ -102,15 +103,15 @@ def _described(seen: Seen) -> str:
     return f"machine {seen.look.machine}: {seen.machine.kind}; {known}; clock {seen.ahead_s:+.1f} s"
 
 
-def foretell(order: Order, workers: int, cell_seconds: float | None) -> None:
+def foretell(order: Order, wishes: Wishes) -> None:
     """Plan a run on machines that are only imagined."""
     from fobench.cluster.placement import Machine
     from fobench.cluster.shelves import Shelves
 
-    machines = [Machine(f"worker-{number}", "imagined") for number in range(workers)]
+    machines = [Machine(f"worker-{number}", "imagined") for number in range(wishes.workers or 1)]
     shelves = Shelves(order)
     blocks = [replace(block, home=None) for block in shelves.blocks()]
-    _foretell(shelves, blocks, machines, cell_seconds)
+    _foretell(shelves, blocks, machines, wishes.cell_seconds)
 
 
 def _blocks(run: Run, wishes: Wishes) -> list[Block]:

@@ -64,7 +64,8 @@ def advise(outcomes: list[Outcome], log: Callable[[Outcome], Path], doubtful: li
         say("finished: " + ", ".join(f"{number} {status}" for status, number in counts.items()))
     for outcome in outcomes:
         if outcome.status != Status.DONE:
-            say(f"failed: see {log(outcome)}; --retry-failed tries again")
+            path = log(outcome)
+            say(f"failed: see {path}; --retry-failed tries again" if path.exists() else "failed: run again")
     for cell, reason in doubtful:
         say(f"unstable: {cell.label} on {cell.dataset.name}, seed {cell.seed}: {reason}")
     if doubtful:

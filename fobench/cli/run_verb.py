@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from shlex import quote
@@ -11,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from fobench.cli.check_verb import inspect
+from fobench.cli.cluster_run import Cluster, Wishes, foretell
+from fobench.cli.cluster_run import measure as measure_on_cluster
 from fobench.cli.newcomer import Against, Learner, Settings, suite_of
 from fobench.cli.options import TLS, ClusterTarget, Data, Machine, RequireReal, Results, SuiteFile
 from fobench.cli.outcomes import advise, counted, say, shown
@@ -63,39 +64,43 @@ def verb(
     With --learner, a new learner takes the suite's data, recipe and seeds, block by block beside --against. With --cluster,
     every machine of a cluster measures one cell at a time, and a block stays on its machine.
     """
-    from fobench.cli import cluster_run
     from fobench.datasets.roots import data_root
     from fobench.harness.machine import default_name
     from fobench.harness.runner import Order
 
-    _refuse(
-        {
-            "--machine names this machine; those of a cluster name themselves (dask worker --name NAME)": cluster
-            and machine,
-            "--workers imagines machines for --dry-run without --cluster": workers and (cluster or not dry_run),
-            "--cell-seconds is for --dry-run; a run finds out how long its cells last": cell_seconds and not dry_run,
-            "--report is not for --dry-run, which measures nothing": report and dry_run,
-            "--move-blocks and --tls are for --cluster": not cluster and (move_blocks or tls),
-        }
-    )
+    wishes = Wishes(rerun_unstable, move_blocks, dry_run, workers, cell_seconds)
+    where = Cluster(cluster, tls, data)
+    _refuse_nonsense(where, wishes, machine, report)
     loaded, name = suite_of(suite, learner, against, given), machine or default_name()
     order = Order(loaded, results, name, data_root(data), require_real, retry_failed, rerun_stale)
-    if dry_run and cluster is None:
-        cluster_run.foretell(order, workers or 1, cell_seconds)
-        return
-    if cluster is None:
-        unfinished = _measure(order, data, rerun_unstable)
-    else:
-        wishes = cluster_run.Wishes(rerun_unstable, move_blocks, dry_run, cell_seconds)
-        unfinished = cluster_run.measure(order, cluster_run.Cluster(cluster, tls, data), wishes)
+    unfinished = _carried_out(order, where, wishes)
     if not dry_run:
         _report(order, None if cluster else name, report)
     if unfinished:
         raise typer.Exit(1)
 
 
-def _refuse(nonsense: Mapping[str, object]) -> None:
-    """Raise FobenchError with the first sentence whose case is true."""
+def _carried_out(order: Order, where: Cluster, wishes: Wishes) -> bool:
+    """Do what was asked, here, on a cluster or on paper, and say whether something is left to be done in the end."""
+    if where.target:
+        return measure_on_cluster(order, where, wishes)
+    if wishes.dry_run:
+        foretell(order, wishes)
+        return False
+    return _measure(order, where.data, wishes.rerun_unstable)
+
+
+def _refuse_nonsense(where: Cluster, wishes: Wishes, machine: str | None, report: bool) -> None:
+    """Refuse options that cannot be meant together; raises FobenchError for the first."""
+    cluster, dry_run = where.target, wishes.dry_run
+    nonsense = {
+        "--machine names this machine; those of a cluster name themselves (dask worker --name NAME)": cluster
+        and machine,
+        "--workers imagines machines for --dry-run without --cluster": wishes.workers and (cluster or not dry_run),
+        "--cell-seconds is for --dry-run; a run finds out how long its cells last": wishes.cell_seconds and not dry_run,
+        "--report is not for --dry-run, which measures nothing": report and dry_run,
+        "--move-blocks and --tls are for --cluster": not cluster and (wishes.move_blocks or where.tls),
+    }
     for sentence, case in nonsense.items():
         if case:
             raise FobenchError(sentence)

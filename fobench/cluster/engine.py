@@ -38,14 +38,20 @@ LOOK_S = 2.0
 
 
 class EngineError(FobenchError):
-    """The scheduler, or all workers, are gone or were never there."""
+    """Something that the engine could not do; of its kinds some end a run, some cost a cell."""
 
 
 class LostError(EngineError):
     """The workers that had something to deliver are gone."""
 
 
-GONE = "the scheduler is gone; finished cells are kept: start it and its workers again, the next run resumes"
+class GoneError(EngineError):
+    """The scheduler is gone."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the scheduler is gone; finished cells are kept: start it and its workers again, the next run resumes"
+        )
 
 
 @dataclass(frozen=True)
@@ -157,7 +163,7 @@ class Engine:
                 return self.events.get(timeout=LOOK_S)
             except queue.Empty:
                 if self._is_gone():
-                    raise EngineError(GONE) from None
+                    raise GoneError() from None
         return None
 
     def drop(self, future: Future[Any]) -> None:
@@ -181,10 +187,10 @@ class Engine:
         except FobenchError:
             raise
         except CancelledError as error:
-            raise EngineError(GONE) from error
+            raise GoneError() from error
         except Exception as error:
             if self._is_gone():
-                raise EngineError(GONE) from error
+                raise GoneError() from error
             text = str(error).strip().partition("\n")[0]
             raise EngineError(f"the engine gave up: {type(error).__name__}: {text}") from error
 
@@ -218,7 +224,7 @@ def connect(target: str, chosen: Certificate, say: Callable[[str], None]) -> Ite
             engine.wait_for_workers(expected, patience_s)
             yield engine
         except CommClosedError as error:
-            raise EngineError(GONE) from error
+            raise GoneError() from error
 
 
 def _client(address: str, chosen: Certificate) -> Client:

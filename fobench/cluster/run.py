@@ -16,7 +16,7 @@ from typing import Any
 from distributed import Future
 
 from fobench.cluster.delivery import deliver
-from fobench.cluster.engine import METER, Engine, EngineError, Event, LostError
+from fobench.cluster.engine import METER, Engine, EngineError, Event, GoneError, LostError
 from fobench.cluster.host import Question
 from fobench.cluster.placement import Block, Machine, Placement
 from fobench.cluster.shelves import Shelves
@@ -155,7 +155,9 @@ class Run:
                 self.untraced[kind, job.cell.trace_id] = entry.reason
         except LostError:  # owed still: it is sent again when a machine is back
             return
-        except EngineError as error:
+        except GoneError:
+            raise
+        except FobenchError as error:
             self.untraced[kind, job.cell.trace_id] = f"not traced: {error}"
         self.owed[kind].remove(job)
         yield from self._advance(kind)
@@ -166,11 +168,16 @@ class Run:
         cell, seconds = desk.block.cells[0], time.monotonic() - desk.since
         try:
             parcel = self.engine.parcel(desk.future, [desk.address])
+            entry = deliver(parcel, self._job(cell, Part.MEASURE), self.order.results)
+            status, reason = entry.status, entry.reason
         except LostError:  # the event that says so comes next
             return
-        entry = deliver(parcel, self._job(cell, Part.MEASURE), self.order.results)
+        except GoneError:
+            raise
+        except FobenchError as error:  # a full disk there, a damaged delivery: this cell's trouble, and of the next run
+            status, reason = Status.FAILED, f"{desk.machine.name} delivered nothing: {error}"
         desk.block, desk.future = desk.block.after(desk.machine), None
-        yield Outcome(cell, entry.status, entry.reason, seconds, desk.machine.name)
+        yield Outcome(cell, status, reason, seconds, desk.machine.name)
         yield from self._advance(desk.machine.kind)
 
     def _advance(self, kind: str) -> Iterator[Outcome]:

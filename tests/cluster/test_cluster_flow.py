@@ -12,7 +12,7 @@ import pytest
 from measured import BOARD, STATION, a_cell, an_order, leave
 
 from fobench.cluster.delivery import RESULTS, Parcel, checksum
-from fobench.cluster.engine import EngineError, Event, LostError
+from fobench.cluster.engine import EngineError, Event, GoneError, LostError
 from fobench.cluster.host import Look, Question
 from fobench.cluster.placement import Block
 from fobench.cluster.run import MOST_LOSSES, Run
@@ -45,6 +45,7 @@ class Paper:
     ends: dict[str, Status] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
     meters: float = 1.0
+    broken: str = ""
     stopped: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
 
@@ -81,6 +82,8 @@ class Paper:
         if set(addresses) & self.lost:
             raise LostError("gone")
         machine = task.addresses[0][-1]
+        if task.job.cell.label == self.broken and task.job.part == Part.MEASURE:
+            raise EngineError("no space left on device")
         status = self.ends.get(f"{task.job.cell.label} {task.job.part}", Status.DONE)
         path = leave(self.folder / "there", machine, task.job.cell, task.job.part, status)
         return Parcel(machine, task.job.stem, {RESULTS: path.read_text()}, checksum(path.read_text()))
@@ -176,6 +179,15 @@ def test_a_cell_whose_trace_failed_is_failed_and_never_measured(make) -> None:
     assert all(task.job.cell.label == "BP" for task in run.engine.sent if task.job.part == Part.MEASURE)
 
 
+def test_a_cell_that_a_machine_cannot_deliver_fails_alone_and_stays_pending(make, tmp_path: Path) -> None:
+    run = make(broken="FF")
+    outcomes = measured(run)
+    ends = sorted((outcome.cell.label, outcome.status) for outcome in outcomes)
+    assert ends == [("BP", Status.DONE)] * 2 + [("FF", Status.FAILED)] * 2
+    assert all("no space left" in outcome.reason for outcome in outcomes if outcome.cell.label == "FF")
+    assert [item.cell.label for item in run.shelves().standings() if item.state == "pending"] == ["FF", "FF"]
+
+
 def test_a_lost_machine_takes_its_block_up_where_it_was(make) -> None:
     # two traces; a and b measure; a ends its first cell and is lost in its second; it comes back
     run = make(finish, finish, finish, lose("tcp://a"), finish, finish, come("tcp://a"))
@@ -261,12 +273,12 @@ def test_a_run_that_is_broken_off_stops_the_cells_that_it_began(make) -> None:
 
 def test_a_scheduler_that_is_gone_ends_the_run_and_keeps_what_is_there(make, tmp_path: Path) -> None:
     def gone(engine: Paper) -> None:
-        raise EngineError("the scheduler is gone")
+        raise GoneError
 
     run = make(finish, finish, finish, gone)
     run.look()
     outcomes = run.outcomes(run.shelves().blocks())
     first = next(outcomes)
-    with pytest.raises(EngineError):
+    with pytest.raises(GoneError):
         next(outcomes)
     assert ResultStore(tmp_path / "results", "rack", "a").find(first.cell) is not None
