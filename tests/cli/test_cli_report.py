@@ -53,11 +53,14 @@ def test_bad_input_is_one_sentence(arguments, said, folder):
     assert "Traceback" not in done.stderr
 
 
-def test_results_of_two_machines_need_a_choice(folder):
+def test_two_machines_have_a_part_each_unless_one_is_chosen(folder):
     Synthetic(labels=("bp",), datasets=("digits",), machine="beta").write(folder / "results")
-    refused = fobench("report", "synthetic", "--format", "md", folder=folder)
-    assert "2 machines: alpha, beta" in refused.stderr
+    page = folder / "reports/synthetic/report.md"
+    parts = ["## Part 1: alpha", "## Part 2: beta"]
+    assert fobench("report", "synthetic", "--format", "md", folder=folder).returncode == 0
+    assert [line for line in page.read_text().splitlines() if line.startswith("## Part")] == parts
     assert fobench("report", "synthetic", "--format", "md", "--machine", "beta", folder=folder).returncode == 0
+    assert "## Part" not in page.read_text()
 
 
 def test_a_diff_is_a_report_of_its_own_and_open_says_where_it_cannot(folder, monkeypatch):

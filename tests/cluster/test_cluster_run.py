@@ -117,13 +117,13 @@ def test_two_machines_measure_what_one_would_and_a_second_run_does_nothing(
     assert status.stdout == "toys on a, b: 6 done, 0 pending, 0 failed, 0 stale\n"
 
 
-def test_a_worker_that_does_not_know_fobench_is_one_sentence(cluster: ToyCluster, folder: Path) -> None:
-    stub = folder / "stub/fobench"
+def test_a_worker_that_does_not_know_fobench_is_one_sentence(tmp_path: Path) -> None:
+    stub = tmp_path / "stub/fobench"
     stub.mkdir(parents=True)
     (stub / "__init__.py").write_text("raise ImportError('not here')")
-    cluster.start_worker("stranger", PYTHONPATH=str(stub.parent))
-    refused = fobench(folder, "check", "suite.yaml", "--cluster", cluster.address)
-    cluster.kill("stranger")
+    with toy_cluster(tmp_path, names=()) as cluster:
+        cluster.start_worker("stranger", PYTHONPATH=str(stub.parent))
+        refused = fobench(tmp_path, "check", "suite.yaml", "--cluster", cluster.address)
     assert refused.returncode == 2
     assert "does not know fobench" in refused.stderr and "Traceback" not in refused.stderr
 
