@@ -20,6 +20,8 @@ while the signal passes its layer, of a large layer some rows at a time, and frS
 - BioTorch draws brSF again in every forward pass, evaluation included; here once in a training step. Its brSF without
   Xavier refers to an undefined name and fails; here `feedback_init` has the same choices for all three.
 - uSF's s_l is the standard deviation of the distribution that R_l has in the other two; without it deep nets explode.
+- brSF's |R_l| are drawn in steps of 2^-15 of their bound, four from 64 random bits: a number of full resolution each would
+  cost more than a product of the signals does.
 - R_l is called B_l in `state()`, where the first letter says that it is not trained.
 - BioTorch clamps signals to [-1, 1] if asked; it is off by default there and absent here. Pools and sums pass the
   signal on exactly, as in all public codes.
@@ -126,7 +128,7 @@ class BRSF(USF):
     def concordant(self, node: WeightedNode, rows: slice) -> Tensor:
         """Return some rows of `S_l = |R_l| o sign(W_l)` with a fresh R_l."""
         W = node.W[rows]
-        return signed_(drawn(W.shape, self.bound(node), self.generator, W.device), W)
+        return signed_(fresh(W, self.bound(node), self.generator), W)
 
 
 @dataclass
@@ -141,6 +143,12 @@ class FRSF(USF):
     def concordant(self, node: WeightedNode, rows: slice) -> Tensor:
         """Return some rows of `S_l = |R_l| o sign(W_l)`."""
         return signed_(self.R[node.index][rows].clone(), node.W[rows])
+
+
+def fresh(W: Tensor, bound: float, generator: torch.Generator) -> Tensor:
+    """Draw U(+-bound) in steps of bound / 2^15, of the shape of W; of every fourth value only the size is meant."""
+    words = torch.empty(-(-W.numel() // 4), dtype=torch.int64, device=W.device).random_(generator=generator)
+    return words.view(torch.int16)[: W.numel()].view(W.shape).to(W.dtype).mul_(bound / 2**15)
 
 
 def signed_(R: Tensor, W: Tensor) -> Tensor:
