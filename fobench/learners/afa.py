@@ -9,7 +9,7 @@ weights adapt, hence the name. For ReLU, D_l is exact as long as no unit changes
 then PEPITA with `output_error: standard`, without dropout.
 
 Properties: weight transport none; locality none; update locking: a layer waits for the standard pass; frozen activity:
-all H_l, those of layers without weights included (an oracle, not written to be lean).
+all H_l.
 
 **Departures**
 
@@ -33,6 +33,7 @@ from fobench.learners.activations import ACTIVATIONS, OUTPUTS, error_, target
 from fobench.learners.initialisation import WEIGHT_INITS
 from fobench.learners.layers import Node, Pool, WeightedNode, weights
 from fobench.learners.modulation import Modulated, averaged_over, schedule
+from fobench.learners.passes import Maps, kept_for_derivatives, reads_again
 
 
 @dataclass
@@ -74,28 +75,30 @@ class AFA:
         return torch.mm(E, self.net.F.T).mul_(-self.net.sign).view(len(E), *self.net.task.input_shape)
 
     @role(Role.SECOND_PASS)
-    def propagate(self, node: Node, D: tuple[Tensor, ...], before: Tensor, after: Tensor) -> Tensor:
+    def propagate(self, node: Node, D: tuple[Tensor, ...], before: tuple[Tensor, ...], H: Maps) -> Tensor:
         """Return D_l = (D_{l-1} W_l^T) o f'(A_l), from what the layer read and gave in the standard pass."""
-        signal = at_maxima(node, D[0], before) if isinstance(node, Pool) and node.largest else node(*D)
-        return node.f.derive_(signal, after)
+        signal = at_maxima(node, D[0], before[0]) if isinstance(node, Pool) and node.largest else node(*D)
+        return node.f.derive_(signal, H[node.index]) if node.f.reads_activity else signal
 
     @torch.no_grad()
     def train_step(self, x: Tensor, y: Tensor) -> None:
         """Learn from one batch."""
         net = self.net
-        H = net.standard_pass(x, lambda node: None, kept=range(len(net.nodes)))
-        E = error_(H.pop(net.top), target(net.task, x, y))  # E = H_L - T
-        D = {-1: self.project(E)}
+        H = net.standard_pass(x, lambda node: None, kept=kept_for_derivatives(net.nodes))
+        E = error_(H.pop(net.top), target(net.task, x, y))
+        H, D = H.again([node for node in net.nodes if reads_again(node)]), Maps.passing(net.nodes, self.project(E))
         for node in net.nodes:
-            source = node.sources[0]
-            if node is not net.top:
-                D[node.index] = self.propagate(
-                    node, tuple(D[place] for place in node.sources), H[source], H[node.index]
-                )
+            below, before = D.before(node), H.before(node) if reads_again(node) else ()
+            D[node] = signal = E if node is net.top else self.propagate(node, below, before, H)
+            if H.free(node.index):
+                H.held.pop(node.index, None)
             if isinstance(node, WeightedNode):
-                signal = E if node is net.top else D[node.index]
-                before = H[source] - D[source] if self.presynaptic == "modulated" else H[source]
-                node.accumulate_(signal, before, self.steps, averaged_over(node, signal))  # G_l = D_l^T H_{l-1} / N
+                self.update(node, signal, before[0], below[0])
+
+    def update(self, node: WeightedNode, D: Tensor, before: Tensor, below: Tensor) -> None:
+        """Update a layer: G_l = D_l^T H_{l-1} / N, over the positions of a convolution too."""
+        H = before - below if self.presynaptic == "modulated" else before
+        node.accumulate_(D, H, self.steps, averaged_over(node, D))
 
     @torch.no_grad()
     def predict(self, x: Tensor) -> Prediction:

@@ -32,6 +32,12 @@ class Maps:
         H.kept.discard(-1)
         return H
 
+    def again(self, nodes: Sequence[Node]) -> Maps:
+        """Return what this pass has kept, to be let go after its last reader among `nodes`."""
+        H = Maps.passing(nodes, self.held[-1])
+        H.held = self.held
+        return H
+
     def before(self, node: Node) -> tuple[Tensor, ...]:
         """Return what `node` reads, and let go of what nobody reads after it."""
         found = tuple([self.held[source] for source in node.sources])
@@ -101,13 +107,17 @@ def together(signal: Tensor) -> Tensor:
     return signal.contiguous(memory_format=torch.channels_last)
 
 
+def reads_again(node: Node) -> bool:
+    """Say whether the way back reads again what `node` read: a layer with weights, or a maximum pool."""
+    return bool(node.weights) or (isinstance(node, Pool) and node.largest)
+
+
 def kept_for_derivatives(nodes: Sequence[Node]) -> set[int]:
     """Return the nodes whose activity a backward path reads again.
 
     What layers with weights and maximum pools read, and what activated nodes gave.
     """
-    readers = [node for node in nodes if node.weights or (isinstance(node, Pool) and node.largest)]
-    reread = {source for node in readers for source in node.sources}
+    reread = {source for node in nodes if reads_again(node) for source in node.sources}
     return (reread | {node.index for node in nodes if node.f.reads_activity}) - {-1}
 
 

@@ -112,7 +112,7 @@ def sign_concordant(rule, learner, slow):
 
 
 def magnitudes(node, drawing):
-    """|R| in [0, 1]: the four signed words of 16 bits in each draw, lowest first, drawn for some rows of a dense layer at a time."""
+    """|R| in [0, 1]: four signed words of 16 bits from each draw, lowest first; of a dense layer some rows at a time."""
     parts = []
     for rows in derived.blocks(node.W) if node.W.ndim == 2 else [slice(None)]:
         shape = node.W[rows].shape

@@ -136,8 +136,8 @@ NETS = {
 }
 
 
-FREE = {"bp-autograd", "afa"}
-"""Autograd keeps what it likes, that is what the rule is there to show; AFA is an oracle for analysis."""
+FREE = {"bp-autograd"}
+"""Autograd keeps what it likes, that is what the rule is there to show."""
 BOUND = sorted((plugins.installed("costs").keys() & plugins.installed("learners").keys()) - FREE)
 
 
