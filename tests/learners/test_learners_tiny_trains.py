@@ -3,6 +3,7 @@
 Data are the surrogates' own models, drawn anew.
 """
 
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -14,8 +15,6 @@ from fobench.datasets import sound_model
 from fobench.datasets.images import blob_images
 
 SEEDS = (0, 1, 2)
-TESTED = 240
-SIZES = {"ds-cnn": 1500, "resnet8": 1500, "mobilenet-v1-0.25": 640, "autoencoder": 2000}
 
 
 @pytest.fixture(autouse=True)
@@ -23,34 +22,57 @@ def float32(float64):
     torch.set_default_dtype(torch.float32)
 
 
+@dataclass(frozen=True)
+class Draw:
+    """Samples for a net, as many of each class."""
+
+    net: str
+    samples: int
+    tested: int = 240
+    standardised: bool = False  # images and words, by one mean and deviation
+    classes: int = 0  # other than those of the net's own task
+
+    @property
+    def task(self):
+        task = networks.named_tasks()[self.net]
+        return replace(task, classes=self.classes) if self.classes else task
+
+    @property
+    def chance(self):
+        return 1 / 2 if self.task.kind == "reconstruction" else 1 - 1 / self.task.classes
+
+
 @cache
-def data(net):
-    """Return training and test samples with their labels, as many of each class."""
-    task, rng = networks.named_tasks()[net], np.random.default_rng(2026)
-    samples = SIZES[net] + TESTED
+def data(draw):
+    """Return training and test samples with their labels."""
+    task, rng, samples = draw.task, np.random.default_rng(2026), draw.samples + draw.tested
     if task.kind == "reconstruction":
-        y = np.arange(samples) % 2 * (np.arange(samples) >= SIZES[net])
+        y = np.arange(samples) % 2 * (np.arange(samples) >= draw.samples)
         x = sound_model.machine(y == 1, 5, 128, rng)
     else:
         y = np.arange(samples) % task.classes
-        x = sound_model.words(y, 49, 10, rng) if net == "ds-cnn" else blob_images(y, task.input_shape[1], rng, 3)
+        x = sound_model.words(y, 49, 10, rng) if draw.net == "ds-cnn" else blob_images(y, task.input_shape[1], rng, 3)
     x, y = torch.from_numpy(np.asarray(x, np.float32)), torch.from_numpy(y)
-    x = (x - x[: SIZES[net]].mean(0)) / x[: SIZES[net]].std(0) if task.kind == "reconstruction" else x
-    return [part.split([SIZES[net], TESTED]) for part in (x.view(-1, *task.input_shape), y)]
+    training = x[: draw.samples]
+    if task.kind == "reconstruction":
+        x = (x - training.mean(0)) / training.std(0)
+    elif draw.standardised:
+        x = (x - training.mean()) / training.std()
+    return [part.split([draw.samples, draw.tested]) for part in (x.view(-1, *task.input_shape), y)]
 
 
-def result(rule, net, seed, epochs, *, last_alone=False, **fields):
-    """Return the test error, or for the auto-encoder 1 - AUC, after some epochs at batch 32, of all stages or the last."""
+def result(rule, draw, seed, epochs, *, batch=32, last_alone=False, **fields):
+    """Return the test error, or for the auto-encoder 1 - AUC, after some epochs, of all stages or the last."""
     torch.manual_seed(seed)
-    (x, test_x), (y, test_y) = data(net)
-    learner, generator = plugins.load(rule, "learners")(net, **fields), torch.Generator().manual_seed(seed)
-    learner.setup(networks.named_tasks()[net], generator, "cpu")
+    (x, test_x), (y, test_y) = data(draw)
+    learner, generator = plugins.load(rule, "learners")(draw.net, **fields), torch.Generator().manual_seed(seed)
+    learner.setup(draw.task, generator, "cpu")
     if last_alone:
         learner.begin_stage(learner.stages - 1)
     for epoch in range(epochs):
         if hasattr(learner, "begin_epoch"):
             learner.begin_epoch(epoch, epochs)
-        for part in torch.randperm(len(x), generator=generator).split(32):
+        for part in torch.randperm(len(x), generator=generator).split(batch):
             learner.train_step(x[part], y[part])
     scores = torch.cat([learner.predict(part).scores for part in test_x.split(60)])
     if scores.dim() == 1:
@@ -58,31 +80,36 @@ def result(rule, net, seed, epochs, *, last_alone=False, **fields):
     return float((scores.argmax(1) != test_y).double().mean())
 
 
-CHANCE = {"ds-cnn": 11 / 12, "resnet8": 9 / 10, "mobilenet-v1-0.25": 1 / 2, "autoencoder": 1 / 2}
+DRAWS = {
+    "ds-cnn": Draw("ds-cnn", 1500),
+    "resnet8": Draw("resnet8", 1500),
+    "mobilenet-v1-0.25": Draw("mobilenet-v1-0.25", 640),
+    "autoencoder": Draw("autoencoder", 2000),
+}
 CLASSIFIERS = ["ds-cnn", "resnet8", "mobilenet-v1-0.25"]
 ETA = {"ds-cnn": 0.1, "resnet8": 0.03, "mobilenet-v1-0.25": 0.1}
 EPOCHS = {"ds-cnn": 2, "resnet8": 3, "mobilenet-v1-0.25": 4, "autoencoder": 3}
 
 
 @cache
-def frozen(net, seed, epochs, activation, bias, weight_init, optimizer):
+def frozen(draw, seed, epochs, optimizer, **shared):
     """Return the error of the same net, begun alike, of which the output layer alone learns, at the same step size."""
-    fields = {"activation": activation, "bias": bias, "weight_init": weight_init, "optimizer": dict(optimizer)}
-    return result("bp", net, seed, epochs, train_hidden=False, **fields)
+    return result("bp", draw, seed, epochs, train_hidden=False, optimizer=dict(optimizer), **shared)
 
 
-def bar(net, seed, epochs, **shared):
+def bar(draw, seed, epochs, **shared):
     """Return the error that a rule is to be below: 0.03 better than chance and than frozen hidden layers."""
     optimizer = tuple(shared["optimizer"].items())
-    return min(CHANCE[net], frozen(net, seed, epochs, **{**shared, "optimizer": optimizer})) - 0.03
+    return min(draw.chance, frozen(draw, seed, epochs, **{**shared, "optimizer": optimizer})) - 0.03
 
 
 def beats(net, seed, rule, own, **shared):
     """Say whether a rule is below the bar of its net."""
-    return result(rule, net, seed, EPOCHS[net], **own, **shared) < bar(net, seed, EPOCHS[net], **shared)
+    draw, epochs = DRAWS[net], EPOCHS[net]
+    return result(rule, draw, seed, epochs, **own, **shared) < bar(draw, seed, epochs, **shared)
 
 
-@pytest.mark.parametrize("net", CHANCE)
+@pytest.mark.parametrize("net", DRAWS)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_bp(net, seed):
     init = "xavier-uniform" if net == "autoencoder" else "he-uniform"
@@ -115,15 +142,54 @@ def test_biofo(net, seed):
     epochs, init, eta, normalise = BIOFO[net]
     shared = {"activation": "relu", "bias": True, "weight_init": init, "optimizer": {"name": "adam", "eta": eta}}
     own = {"feedback": "linear", "normalise": normalise, **shared}
-    error = result("biofo", net, seed, epochs, order="sweep", **own)
-    assert error < bar(net, seed, epochs, **shared)
+    draw = DRAWS[net]
+    error = result("biofo", draw, seed, epochs, order="sweep", **own)
+    assert error < bar(draw, seed, epochs, **shared)
     if net != "mobilenet-v1-0.25":
-        assert error < result("biofo", net, seed, epochs, last_alone=True, order="greedy", **own) - 0.03
+        assert error < result("biofo", draw, seed, epochs, last_alone=True, order="greedy", **own) - 0.03
 
 
+WAVES = {"goodness_of": "mean", "label_as": "pattern"}
+FF = {  # data, epochs, batch, eta, and how labels, or hybrids, are made
+    "ds-cnn": (Draw("ds-cnn", 1500), 8, 32, 1e-2, {"wavelength": 8.0, **WAVES}),
+    "resnet8": (Draw("resnet8", 1500, standardised=True), 8, 16, 1e-3, {"wavelength": 8.0, **WAVES}),
+    "mobilenet-v1-0.25": (
+        Draw("mobilenet-v1-0.25", 640, standardised=True),
+        6,
+        16,
+        1e-3,
+        {"wavelength": 24.0, **WAVES},
+    ),
+    "autoencoder": (Draw("autoencoder", 6000), 12, 32, 1e-3, {"blurs": 64, "peer": 0.0}),
+}
+
+
+@pytest.mark.parametrize("net", FF)
 @pytest.mark.parametrize("seed", SEEDS)
-def test_ff(seed):
-    """On DS-CNN only: on ResNet-8 and MobileNet some seeds stay at chance, see docs/learners.md."""
-    shared = {"bias": True, "weight_init": "fan-out-normal", "optimizer": {"name": "adam", "eta": 1e-2}}
-    own = {"goodness_of": "mean", "label_as": "pattern", "wavelength": 8.0, **shared}
-    assert result("ff", "ds-cnn", seed, 8, **own) < bar("ds-cnn", seed, 8, activation="relu", **shared)
+def test_ff(net, seed):
+    draw, epochs, batch, eta, own = FF[net]
+    shared = {"bias": True, "weight_init": "fan-out-normal", "optimizer": {"name": "adam", "eta": eta}, "batch": batch}
+    assert result("ff", draw, seed, epochs, **own, **shared) < bar(draw, seed, epochs, activation="relu", **shared)
+
+
+PEPITA = {  # data, sign, eta, feedback scale, the epoch from which eta is a tenth
+    "resnet8": (Draw("resnet8", 1500, 1000, standardised=True), 1, 3.0, 0.02, 4),
+    "mobilenet-v1-0.25": (Draw("mobilenet-v1-0.25", 640, 1000, standardised=True, classes=10), -1, 2.0, 1.0, 5),
+}
+
+
+@pytest.mark.parametrize("net", PEPITA)
+@pytest.mark.parametrize("seed", SEEDS)
+def test_pepita(net, seed):
+    """Against itself with frozen hidden layers, a strong twin. DS-CNN gains in most seeds only, see docs/learners.md.
+
+    MEMPEPITA's weights are the same bit for bit.
+    """
+    draw, sign, eta, scale, lowered = PEPITA[net]
+    fields = {
+        "activation": "tanh", "weight_init": "xavier-uniform", "keep": 1, "sign": sign, "output_error": "standard",
+        "feedback_scale": scale, "decay_epochs": (lowered,), "batch": 16,
+        "optimizer": {"name": "momentum", "eta": eta, "eta_in_buffer": True},
+    }  # fmt: skip
+    trained, frozen = (result("pepita", draw, seed, 6, train_hidden=hidden, **fields) for hidden in (True, False))
+    assert trained < min(frozen, draw.chance)
