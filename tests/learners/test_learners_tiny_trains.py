@@ -173,6 +173,7 @@ def test_ff(net, seed):
 
 
 PEPITA = {  # data, sign, eta, feedback scale, the epoch from which eta is a tenth
+    "ds-cnn": (Draw("ds-cnn", 1500, 1000, standardised=True), -1, 3.0, 0.02, 4),
     "resnet8": (Draw("resnet8", 1500, 1000, standardised=True), 1, 3.0, 0.02, 4),
     "mobilenet-v1-0.25": (Draw("mobilenet-v1-0.25", 640, 1000, standardised=True, classes=10), -1, 2.0, 1.0, 5),
 }
@@ -181,9 +182,9 @@ PEPITA = {  # data, sign, eta, feedback scale, the epoch from which eta is a ten
 @pytest.mark.parametrize("net", PEPITA)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_pepita(net, seed):
-    """Against itself with frozen hidden layers, a strong twin. DS-CNN gains in most seeds only, see docs/learners.md.
+    """Against itself with frozen hidden layers, a strong twin; MEMPEPITA's weights are the same bit for bit.
 
-    MEMPEPITA's weights are the same bit for bit.
+    On other draws DS-CNN gains in three of four seeds only, see docs/learners.md.
     """
     draw, sign, eta, scale, lowered = PEPITA[net]
     fields = {
