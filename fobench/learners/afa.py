@@ -85,7 +85,7 @@ class AFA:
         """Learn from one batch."""
         net = self.net
         H = net.standard_pass(x, lambda node: None, kept=kept_for_derivatives(net.nodes))
-        E = error_(H.pop(net.top), target(net.task, x, y))
+        E = error_(H.pop(net.top), target(net.task, x, y))  # E = H_L - T
         H, D = H.again([node for node in net.nodes if reads_again(node)]), Maps.passing(net.nodes, self.project(E))
         for node in net.nodes:
             below, before = D.before(node), H.before(node) if reads_again(node) else ()
