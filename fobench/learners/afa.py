@@ -77,7 +77,7 @@ class AFA:
     @role(Role.SECOND_PASS)
     def propagate(self, node: Node, D: tuple[Tensor, ...], before: tuple[Tensor, ...], H: Maps) -> Tensor:
         """Return D_l = (D_{l-1} W_l^T) o f'(A_l), from what the layer read and gave in the standard pass."""
-        signal = at_maxima(node, D[0], before[0]) if isinstance(node, Pool) and node.largest else node(*D)
+        signal = node.taken(D[0], before[0]) if isinstance(node, Pool) and node.largest else node(*D)
         return node.f.derive_(signal, H[node.index]) if node.f.reads_activity else signal
 
     @torch.no_grad()
@@ -108,9 +108,3 @@ class AFA:
     def state(self) -> dict[str, Tensor]:
         """Return W1, ... (last the output layer) and F."""
         return self.net.state()
-
-
-def at_maxima(pool: Pool, D: Tensor, before: Tensor) -> Tensor:
-    """Return D at the places of the maxima of `before`."""
-    _, places = torch.ops.aten.max_pool2d_with_indices(before, *pool.window)
-    return D.flatten(2).gather(2, places.flatten(2)).view(places.shape)

@@ -101,8 +101,8 @@ class CaFo:
         if Phi.dim() == 2:
             self.steps.correlate_(W, Phi, E, len(Phi))  # G_l = Phi_l^T E_l / N
         else:
-            G = torch.mm(E.T, in_memory(Phi)).div_(len(Phi))
-            self.steps.step_(W, in_order_of_units(Phi, G).T.contiguous())
+            G = torch.mm(E.T, in_memory(Phi))
+            self.steps.step_(W, in_order_of_units(Phi, G).T, len(Phi))
 
     @role(Role.HEAD)
     def solve(self, W: Tensor, R: Tensor, Phi: Tensor, y: Tensor) -> None:

@@ -7,6 +7,8 @@ channels first. What reads a map sees the same shape either way.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from functools import reduce
 from typing import Any
 
 import torch
@@ -17,6 +19,9 @@ from fobench.contracts import Role, role
 from fobench.learners.activations import Activation
 from fobench.learners.nodes import WeightedNode
 from fobench.networks import Layer
+
+BANDS = 4
+"""In which an input that is larger than the result is padded: the copy of all of it would be what a step needs most of."""
 
 
 class Conv(WeightedNode):
@@ -31,6 +36,7 @@ class Conv(WeightedNode):
         even = top == bottom and left == right
         self.padding = (top, left) if even else (0, 0)  # what the kernel pads by itself
         self.margins = not even  # a padded copy is made
+        self.bands = BANDS if self.margins and layer.inputs > layer.units else 1
         self.fan_in = layer.input_shape[0] // self.groups * math.prod(kernel)
         self.fan_out = channels // self.groups * math.prod(kernel)
         self.allocate((channels, layer.input_shape[0] // self.groups, *kernel), (channels,) if bias else None, device)
@@ -38,29 +44,37 @@ class Conv(WeightedNode):
 
     def padded(self, before: Tensor) -> Tensor:
         """Return the input with its margins of zeros, where the kernel does not pad by itself."""
-        if not self.margins:
-            return before
-        framed = self.frame(before).zero_()
-        self.inside(framed).copy_(before)
-        return framed
+        return self.band(before, 0, self.layer.output_shape[1]) if self.margins else before
 
-    def frame(self, like: Tensor) -> Tensor:
-        """Allocate a map with margins, for the batch of `like`."""
-        top, bottom, left, right = self.layer.padding
+    def band(self, before: Tensor, first: int, last: int) -> Tensor:
+        """Return what the positions of the rows from `first` to before `last` see of the padded input."""
         channels, rows, columns = self.layer.input_shape
-        shape = (len(like), channels, top + rows + bottom, left + columns + right)
-        return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
+        top, _, left, right = self.layer.padding
+        start, stop = first * self.stride[0] - top, (last - 1) * self.stride[0] - top + self.W.shape[2]
+        band = channels_last(before, channels, stop - start, left + columns + right).zero_()
+        seen = slice(max(start, 0), min(stop, rows))
+        band[:, :, seen.start - start : seen.stop - start, left : left + columns] = before[:, :, seen]
+        return band
 
-    def inside(self, framed: Tensor) -> Tensor:
-        """Return the part of such a map within its margins."""
-        top, _, left, _ = self.layer.padding
-        _, rows, columns = self.layer.input_shape
-        return framed[:, :, top : top + rows, left : left + columns]
+    def in_bands(self) -> Iterator[tuple[int, int]]:
+        """Yield the first of some rows of positions and the one after their last, then of the next."""
+        rows = self.layer.output_shape[1]
+        size = -(-rows // self.bands)
+        return ((first, min(first + size, rows)) for first in range(0, rows, size))
+
+    def convolved(self, padded: Tensor) -> Tensor:
+        """Return the convolution of an input with its margins."""
+        return torch.conv2d(padded, self.W, self.b, self.stride, self.padding, 1, self.groups)
 
     @role(Role.FORWARD)
     def __call__(self, *before: Tensor) -> Tensor:
         """Return the convolution of the map with W, N x channels x rows x columns."""
-        return torch.conv2d(self.padded(before[0]), self.W, self.b, self.stride, self.padding, 1, self.groups)
+        if self.bands == 1 or torch.is_grad_enabled():  # autograd keeps the padded copy in any case
+            return self.convolved(self.padded(before[0]))
+        A = channels_last(before[0], *self.layer.output_shape)
+        for first, last in self.in_bands():
+            A[:, :, first:last] = self.convolved(self.band(before[0], first, last))
+        return A
 
     def _gradients(self, delta: Tensor, padded: Tensor, W: Tensor, wanted: list[bool]) -> Any:
         return torch.ops.aten.convolution_backward(
@@ -76,8 +90,12 @@ class Conv(WeightedNode):
             return whole
         # the same kernel as the gradient's, without a padded input that only its shape is read of
         spare = [size - ((n - 1) * step + k) for size, n, step, k in self._extents(delta)]
-        framed = torch.ops.aten.convolution(delta, W, None, self.stride, (0, 0), (1, 1), True, spare, self.groups)
-        return self.inside(framed)
+        framed: Tensor = torch.ops.aten.convolution(
+            delta, W, None, self.stride, (0, 0), (1, 1), True, spare, self.groups
+        )
+        top, _, left, _ = self.layer.padding
+        _, rows, columns = self.layer.input_shape
+        return framed[:, :, top : top + rows, left : left + columns]
 
     def _extents(self, delta: Tensor) -> list[tuple[int, int, int, int]]:
         """Return (framed size, positions, stride, kernel) of rows and of columns."""
@@ -88,7 +106,16 @@ class Conv(WeightedNode):
 
     def correlation(self, delta: Tensor, before: Tensor) -> Tensor:
         """Return the correlation of D with the map, summed over samples and positions."""
-        G: Tensor = self._gradients(delta, self.padded(before), self.W, [False, True, False])[1]
+        if self.bands == 1:
+            return self._correlation(delta, self.padded(before))
+        shares = (
+            self._correlation(delta[:, :, first:last], self.band(before, first, last))
+            for first, last in self.in_bands()
+        )
+        return reduce(Tensor.add_, shares)
+
+    def _correlation(self, delta: Tensor, padded: Tensor) -> Tensor:
+        G: Tensor = self._gradients(delta, padded, self.W, [False, True, False])[1]
         return G
 
     def summed(self, delta: Tensor) -> Tensor:
@@ -112,7 +139,7 @@ class Pointwise(Conv):
 
     def correlation(self, delta: Tensor, before: Tensor) -> Tensor:
         """Return `D^T H` over all rows, shaped as W."""
-        return torch.mm(_rows(delta).T, _rows(before)).view(self.W.shape)
+        return torch.mm(_rows(delta).T, _rows(before)).as_strided(self.W.shape, self.W.stride())
 
     def summed(self, delta: Tensor) -> Tensor:
         """Return the sum of D over samples and positions."""
@@ -124,6 +151,11 @@ def convolution(layer: Layer, index: int, f: Activation, bias: bool, device: str
     windows = (networks.pair(layer.record["kernel"]), networks.strides(layer.record), layer.padding)
     pointwise = layer.kind == "conv" and windows == ((1, 1), (1, 1), (0, 0, 0, 0))
     return (Pointwise if pointwise else Conv)(layer, index, f, bias, device)
+
+
+def channels_last(like: Tensor, *shape: int) -> Tensor:
+    """Allocate a map for the batch of `like`, channels last in memory."""
+    return torch.empty((len(like), *shape), dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
 
 
 def _rows(H: Tensor) -> Tensor:

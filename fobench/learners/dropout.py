@@ -8,6 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from fobench.learners.parts import in_parts, samples_at_once
+
 LANES = 4
 """Draws of 16 bits in one random word of 64."""
 TOGETHER = 2**14
@@ -28,8 +30,7 @@ def masked_(H: Tensor, mask: Tensor) -> Tensor:
     ones = mask.view(torch.int8)  # whose product is several times as fast as that of a bool, or as filling by the mask
     if H.numel() <= TOGETHER:
         return H.mul_(ones)
-    samples = max(1, TOGETHER // H[0].numel())
-    for part, of_part in zip(torch.split(H, samples), torch.split(ones, samples), strict=True):
+    for part, of_part in in_parts(samples_at_once(H, TOGETHER), H, ones):
         part.mul_(of_part)
     return H
 

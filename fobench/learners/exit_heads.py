@@ -97,7 +97,7 @@ class Heads:
             self.steps.correlate_(V, E, H, len(E))  # G_l = E_l^T [H_1; ..; H_l] / N
         c = self.c[depth]
         if c is not None:
-            self.steps.step_(c, E.mean(0))
+            self.steps.step_(c, E.sum(0), len(E))
 
     def state(self) -> dict[str, Tensor]:
         """Return V1, c1, ..., by depth; where a head reads several layers, its blocks V2_1, V2_2, ... by layer.

@@ -141,12 +141,12 @@ class FF:
         Z = node.activity(before)
         gain = self.goodness(Z).sub_(Z[0].numel() // self.per(Z)).sigmoid_()
         gain[:N].sub_(1)
-        D = Z * per_row(gain.mul_(2 / self.per(Z)), Z)  # D_l = 2 (sigmoid(s) - y) o Z_l
+        D = Z * per_row(gain, Z)  # D_l = 2 (sigmoid(s) - y) o Z_l, but for the factor, which the step takes
         if self.peer:
             r = self.r[self.path.number[node.index]].lerp_(Z[:N].mean(0), self.peer_rate)
             # mean over N positive rows, in a sum that is divided by 2N
-            D[:N].add_((r - r.mean()).mul_(2 * self.peer * self.peer_rate * 2 / r.numel()))
-        node.accumulate_(D, before, self.steps)  # G_l = D_l^T rms(Z_{l-1}) / 2N
+            D[:N].add_(r - r.mean(), alpha=2 * self.peer * self.peer_rate * self.per(Z) / r.numel())
+        node.accumulate_(D, before, self.steps, N * self.per(Z))  # G_l = D_l^T rms(Z_{l-1}) / 2N
         return Z
 
     def neutral_pass(self, x: Tensor) -> Iterator[Tensor]:

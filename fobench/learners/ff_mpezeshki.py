@@ -75,9 +75,12 @@ class FFMpezeshki:
         """Update one layer on N positive, then N negative rows, and return its activity from before the update."""
         Z = node.activity(before)
         gain = self.goodness(Z).sub_(self.theta).sigmoid_()
-        gain[: len(Z) // 2].sub_(1)
-        D = Z * per_row(gain.mul_(2 / Z[0].numel()), Z)  # D_l = (2 / n_l) (sigmoid(g - theta) - y) o Z_l
-        node.accumulate_(D, before, self.steps)  # G_l = D_l^T u(Z_{l-1}) / 2N
+        N = len(Z) // 2
+        gain[:N].sub_(1)
+        D = Z * per_row(
+            gain, Z
+        )  # D_l = (2 / n_l) (sigmoid(g - theta) - y) o Z_l, but for the factor, which the step takes
+        node.accumulate_(D, before, self.steps, N * Z[0].numel())  # G_l = D_l^T u(Z_{l-1}) / 2N
         return Z
 
     def pairs(self, x: Tensor, y: Tensor) -> Tensor:

@@ -88,7 +88,7 @@ class IFA:
         if node.index in self.senders:
             return self.senders[node.index](*D)
         if isinstance(node, Pool) and node.largest:
-            return at_maxima(node, D[0], H[node.sources[0]])
+            return node.taken(D[0], H[node.sources[0]])
         signals = [signal for signal, source in zip(D, node.sources, strict=True) if source in self.reached]
         return node(*signals) if len(signals) == len(D) else signals[0].clone()
 
@@ -138,9 +138,3 @@ def without_bias(node: WeightedNode) -> WeightedNode:
     bare = copy(node)
     bare.b = None
     return bare
-
-
-def at_maxima(pool: Pool, D: Tensor, before: Tensor) -> Tensor:
-    """Return the signal at the places where a pool found its maxima."""
-    _, places = torch.ops.aten.max_pool2d_with_indices(before, *pool.window)
-    return D.flatten(2).gather(2, places.flatten(2)).view_as(places)

@@ -26,6 +26,7 @@ from fobench.learners.convolution import convolution
 from fobench.learners.initialisation import WEIGHT_INITS
 from fobench.learners.nodes import Node, WeightedNode
 from fobench.learners.optimizers import Optimizer, Pair
+from fobench.learners.parts import in_parts, samples_at_once
 from fobench.networks import Layer
 
 __all__ = ["Dense", "Local", "Node", "Pool", "WeightedNode", "build", "symbols", "weighted", "weights", "with_output"]
@@ -121,12 +122,14 @@ class Local(WeightedNode):
         return G
 
 
-PARTS = 8
-"""Of a map's channels, when the maxima of a pool are found again."""
+TOGETHER = 2**16
+"""Values of a map whose maxima are taken at once: torch finds the place of each with it, in eight bytes."""
+aten = torch.ops.aten
+find = aten.max_pool2d_with_indices.out
 
 
 class Pool(Node):
-    """Maximum or mean over windows; the places of the maxima are found again when a signal comes back."""
+    """Maximum or mean over windows; the places of the maxima are found again when something else is to pass there."""
 
     def __init__(self, layer: Layer, index: int, f: Activation) -> None:
         super().__init__(layer, index, f)
@@ -141,25 +144,51 @@ class Pool(Node):
 
     def __call__(self, *before: Tensor) -> Tensor:
         """Return the pooled map."""
-        pool = functional.max_pool2d if self.largest else functional.avg_pool2d
-        return pool(before[0], *self.window)
+        if not self.largest:
+            return functional.avg_pool2d(before[0], *self.window)
+        if torch.is_grad_enabled():  # autograd keeps all places in any case
+            return functional.max_pool2d(before[0], *self.window)
+        pooled = self._like(before[0], before[0].dtype)
+        samples, places = self._room(before[0])
+        for H, part in in_parts(samples, before[0], pooled):
+            find(H, *self.window, out=part, indices=places[: len(H)])
+        return pooled
 
     def adjoint(self, delta: Tensor, before: Tensor, W: Tensor | None = None) -> Tensor:
         """Return the signal: at the maximum of each window, or spread evenly over it."""
-        if self.largest:
-            return self._at_maxima(delta, before)
-        mean = torch.ops.aten.avg_pool2d_backward
-        signal: Tensor = mean(delta, self._shape(before), *self.window, False, True, None)
+        if not self.largest:
+            spread: Tensor = aten.avg_pool2d_backward(delta, self._shape(before), *self.window, False, True, None)
+            return spread
+        signal, back = torch.empty_like(before), aten.max_pool2d_with_indices_backward.grad_input
+        samples, places = self._room(before)
+        maxima = torch.empty_like(places, dtype=before.dtype)
+        for H, D, part in in_parts(samples, before, delta, signal):
+            n = len(H)
+            find(H, *self.window, out=maxima[:n], indices=places[:n])
+            back(D, H, *self.window, (1, 1), False, places[:n], grad_input=part)
         return signal
 
-    def _at_maxima(self, delta: Tensor, before: Tensor) -> Tensor:
-        """Find the maxima of some channels at a time: their places take eight bytes each."""
-        signal, back = torch.empty_like(before), torch.ops.aten.max_pool2d_with_indices_backward
-        parts = min(PARTS, before.shape[1])
-        for H, D, part in zip(*(maps.tensor_split(parts, 1) for maps in (before, delta, signal)), strict=True):
-            places = torch.ops.aten.max_pool2d_with_indices(H, *self.window)[1]
-            part.copy_(back(D, H, *self.window, (1, 1), False, places))
-        return signal
+    def taken(self, D: Tensor, before: Tensor) -> Tensor:
+        """Return the values of a map D, of the shape of `before`, at the maxima of `before`."""
+        pooled = self._like(before, before.dtype)
+        samples, places = self._room(before)
+        for H, values, part in in_parts(samples, before, D, pooled):
+            n = len(H)
+            find(H, *self.window, out=part, indices=places[:n])
+            torch.gather(values.flatten(2), 2, places[:n].flatten(2), out=part.flatten(2))
+        return pooled
+
+    def _room(self, before: Tensor) -> tuple[int, Tensor]:
+        """Return how many samples are pooled at once, and room for the places of their maxima."""
+        samples = samples_at_once(before, TOGETHER)
+        return samples, self._like(before[:samples], torch.int64)
+
+    def _like(self, before: Tensor, dtype: torch.dtype) -> Tensor:
+        """Allocate a pooled map that lies in memory as `before` does."""
+        last = before.is_contiguous(memory_format=torch.channels_last)
+        order = torch.channels_last if last else torch.contiguous_format
+        shape = (len(before), *self.layer.output_shape)
+        return torch.empty(shape, dtype=dtype, device=before.device, memory_format=order)
 
     def _shape(self, before: Tensor) -> Tensor:
         """Return a map of the source's shape, which is all that a mean's adjoint reads; `before` where it has it."""

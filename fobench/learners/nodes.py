@@ -78,7 +78,7 @@ class WeightedNode(Node):
         G = self.correlation(delta, before)
         if minus is not None:
             G.sub_(self.correlation(*minus))
-        optimizer.step_(self.W, G.div_(over))
+        optimizer.step_(self.W, G, over)
 
     @role(Role.WEIGHT_UPDATE)
     def accumulate_(
@@ -89,4 +89,4 @@ class WeightedNode(Node):
         self.step_(delta, before, optimizer, over, minus)
         if self.b is not None:
             g = self.summed(delta)
-            optimizer.step_(self.b, (g if minus is None else g.sub_(self.summed(minus[0]))).div_(over))
+            optimizer.step_(self.b, g if minus is None else g.sub_(self.summed(minus[0])), over)

@@ -31,8 +31,8 @@ class Optimizer(Protocol):
     def correlate_(self, W: Tensor, D: Tensor, H: Tensor, over: float, minus: Pair | None = None) -> None:
         """Step along `G = D^T H / over`: `W` n x m, `D` N x n, `H` N x m; less the same of the pair `minus`, if given."""
 
-    def step_(self, b: Tensor, G: Tensor) -> None:
-        """Step along a gradient that is already there."""
+    def step_(self, b: Tensor, G: Tensor, over: float = 1.0) -> None:
+        """Step along the gradient `G / over`, shaped as `b`; `G` is used up."""
 
 
 def blend_(W: Tensor, pair: Pair, minus: Pair | None, keep: float, gain: float) -> Tensor:
@@ -59,11 +59,11 @@ class SGD:
         """Add the correlation to the weight itself."""
         blend_(W, (D, H), minus, keep=1 - self.eta * self.decay, gain=-self.eta / over)
 
-    def step_(self, b: Tensor, G: Tensor) -> None:
-        """Step along a gradient that is already there."""
+    def step_(self, b: Tensor, G: Tensor, over: float = 1.0) -> None:
+        """Step along the gradient `G / over`."""
         if self.decay:
             b.mul_(1 - self.eta * self.decay)
-        b.sub_(G, alpha=self.eta)
+        b.sub_(G, alpha=self.eta / over)
 
 
 @dataclasses.dataclass
@@ -87,27 +87,33 @@ class Momentum:
         """Allocate one buffer per weight, zero."""
         self.V.update({W: torch.zeros_like(W) for W in weights})
 
+    @property
+    def rates(self) -> tuple[float, float]:
+        """What G is taken into the buffer with, and the buffer into the weight."""
+        return (self.eta, 1.0) if self.eta_in_buffer else (1.0, self.eta)
+
     def correlate_(self, W: Tensor, D: Tensor, H: Tensor, over: float, minus: Pair | None = None) -> None:
         """Add the correlation to the buffer, then the buffer to the weight."""
-        self._update(W, lambda V, keep, gain: blend_(V, (D, H), minus, keep, gain / over))
-
-    def step_(self, b: Tensor, G: Tensor) -> None:
-        """Step along a gradient that is already there."""
-        self._update(b, lambda V, keep, gain: V.mul_(keep).add_(G, alpha=gain))
-
-    def _update(self, W: Tensor, blend_: Callable[[Tensor, float, float], Tensor]) -> None:
-        V = self.V[W]
-        gain, rate = (self.eta, 1.0) if self.eta_in_buffer else (1.0, self.eta)
+        V, (gain, rate) = self.V[W], self.rates
         keep, stride = self.mu, 1.0
         if self.nesterov:
             # G = V_new - mu V_old: the step is W + rate mu V_old - rate (1 + mu) V_new, without a copy of G
             W.add_(V, alpha=rate * self.mu)
             # decay then meets W + rate mu V_old instead of W, which this undoes
             keep, stride = self.mu * (1 - self.eta * self.decay), 1 + self.mu
-        blend_(V, keep, gain)
+        blend_(V, (D, H), minus, keep, gain / over)
         if self.decay:
             V.add_(W, alpha=gain * self.decay)
         W.sub_(V, alpha=rate * stride)
+
+    def step_(self, b: Tensor, G: Tensor, over: float = 1.0) -> None:
+        """Step along the gradient `G / over`, by torch's fused kernel."""
+        gain, rate = self.rates
+        buffers, nesterov = ([self.V[b]], self.nesterov) if self.mu else ([], False)  # which the kernel demands
+        torch._fused_sgd_(
+            [b], [laid_out(G.mul_(gain / over), b)], buffers, weight_decay=gain * self.decay, momentum=self.mu, lr=rate,
+            dampening=0, nesterov=nesterov, maximize=False, is_first_step=False,
+        )  # fmt: skip
 
 
 @dataclasses.dataclass
@@ -133,13 +139,19 @@ class Adam:
         """Form the correlation in a scratch, step along it and let it go."""
         self.step_(W, blend_(torch.empty_like(W), (D, H), minus, keep=0, gain=1 / over))
 
-    def step_(self, b: Tensor, G: Tensor) -> None:
-        """Step along a gradient that is already there."""
+    def step_(self, b: Tensor, G: Tensor, over: float = 1.0) -> None:
+        """Step along the gradient `G / over`."""
         m, v, steps = self.moments[b]
+        G = laid_out(G if over == 1 else G.div_(over), b)
         torch._fused_adam_(
             [b], [G], [m], [v], [], [steps.add_(1)], amsgrad=False, maximize=False,
             beta1=self.beta1, beta2=self.beta2, lr=self.eta, weight_decay=self.decay, eps=self.epsilon,
         )  # fmt: skip
+
+
+def laid_out(G: Tensor, b: Tensor) -> Tensor:
+    """Return G with its values in the order in memory that those of `b` have: the fused kernels pair values by place."""
+    return G if G.stride() == b.stride() else torch.empty_like(b).copy_(G)
 
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "momentum": Momentum, "adam": Adam}

@@ -176,7 +176,7 @@ def correlate_units_(steps: Optimizer, W: Tensor, E: Tensor, H: Tensor) -> None:
     if H.dim() == 2:
         steps.correlate_(W, E, H, len(E))
     else:
-        steps.step_(W, in_order_of_units(H, torch.mm(E.T, in_memory(H)).div_(len(E))))
+        steps.step_(W, in_order_of_units(H, torch.mm(E.T, in_memory(H))), len(E))
 
 
 def read_outs(

@@ -231,9 +231,9 @@ class StraightThrough:
         """Step along `D^T H / over`, where it passes."""
         self.step_(W, blend_(torch.empty_like(W), (D, H), minus, keep=0, gain=1 / over))
 
-    def step_(self, b: Tensor, G: Tensor) -> None:
-        """Step along a gradient that is already there, where it passes."""
+    def step_(self, b: Tensor, G: Tensor, over: float = 1.0) -> None:
+        """Step along the gradient `G / over`, where it passes."""
         if any(b is W for W in self.binary):
             torch.ops.aten.hardtanh_backward.grad_input(G, b, -1, 1, grad_input=G)
-        self.steps.step_(b, G)
+        self.steps.step_(b, G, over)
         b.clamp_(-1, 1)

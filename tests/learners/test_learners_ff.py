@@ -1,5 +1,7 @@
 """Forward-Forward in both flavours, on every kind of layer, with labels and with hybrids."""
 
+import sys
+
 import pytest
 import slow_ff
 import torch
@@ -266,17 +268,24 @@ def test_lightff_keeps_the_patterns_of_its_trunk():
 # --- without labels -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("shape", [(4, 30), (3, 2, 9, 7)])
-def test_masks_are_blurred_bits(shape):
-    found = contrast.blurred_bits(shape, 3, torch.Generator().manual_seed(5), "cpu")
+@pytest.mark.parametrize(("shape", "blurs"), [((4, 30), 3), ((3, 2, 9, 7), 3), ((2, 1, 5, 4), 40), ((2, 1), 64)])
+def test_masks_are_blurred_bits(shape, blurs):
+    found = contrast.blurred_bits(shape, blurs, torch.Generator().manual_seed(5), "cpu")
     sides = shape[1:] if len(shape) == 2 else shape[2:]
-    bits = torch.empty(shape[0], *(side + 6 for side in sides)).bernoulli_(
-        0.5, generator=torch.Generator().manual_seed(5)
-    )
-    for sample, drawn in zip(found, bits, strict=True):
-        for _ in range(3):
+    wide = [side + 2 * blurs for side in sides]
+    for sample, drawn in zip(found, lowest_bits((shape[0], *wide), seed=5), strict=True):
+        for _ in range(blurs):
             drawn = slow_ff.blur(drawn)
         assert torch.equal(sample.view(drawn.shape), drawn > 0.5)
+
+
+def lowest_bits(shape, seed):
+    """Return the lowest bit of each byte of the words that a generator draws, as values."""
+    count = torch.Size(shape).numel()
+    generator = torch.Generator().manual_seed(seed)
+    words = torch.empty(-(-count // 8), dtype=torch.int64).random_(generator=generator).tolist()
+    found = [byte & 1 for word in words for byte in word.to_bytes(8, sys.byteorder)]
+    return torch.tensor(found[:count], dtype=torch.float64).view(shape)
 
 
 def test_masks_have_large_regions_and_cover_half():
