@@ -155,19 +155,29 @@ def waves(task: Task, wavelength: float, generator: torch.Generator, device: Any
 
 def goodness(Z: Tensor) -> Tensor:
     """Return the sum of squares of each row."""
-    norm: Tensor = torch.linalg.vector_norm(Z.flatten(1), dim=1)
+    norm = lengths(Z)
     return norm.mul_(norm)
+
+
+def lengths(Z: Tensor) -> Tensor:
+    """Return the length of each row."""
+    norm: Tensor = torch.linalg.vector_norm(Z.flatten(1), dim=1)
+    return norm
+
+
+def units(Z: Tensor) -> int:
+    """Return how many values a row has."""
+    return Z.numel() // len(Z)
 
 
 def rms_(Z: Tensor) -> Tensor:
     """Divide each row by its root mean square, in place."""
-    norm = torch.linalg.vector_norm(Z.flatten(1), dim=1)
-    return Z.div_(per_row(norm.mul_(Z[0].numel() ** -0.5).add_(least(1e-8, Z)), Z))
+    return Z.div_(per_row(lengths(Z).mul_(units(Z) ** -0.5).add_(least(1e-8, Z)), Z))
 
 
 def length_(Z: Tensor) -> Tensor:
     """Divide each row by its length, in place."""
-    return Z.div_(per_row(torch.linalg.vector_norm(Z.flatten(1), dim=1).add_(1e-4), Z))
+    return Z.div_(per_row(lengths(Z).add_(1e-4), Z))
 
 
 def per_row(values: Tensor, Z: Tensor) -> Tensor:

@@ -54,7 +54,7 @@ from fobench import networks
 from fobench.contracts import Prediction, Role, Task, role
 from fobench.learners import checks, contrast, optimizers
 from fobench.learners.activations import LINEAR, RELU, error_
-from fobench.learners.contrast import goodness, per_row, rms_
+from fobench.learners.contrast import goodness, per_row, rms_, units
 from fobench.learners.initialisation import WEIGHT_INITS
 from fobench.learners.layers import Node, WeightedNode, build, symbols, weighted, weights
 from fobench.learners.normalised import NormalisedPass, layer_goodness, multi_pass
@@ -133,13 +133,13 @@ class FF:
 
     def per(self, Z: Tensor) -> int:
         """Return what goodness, its threshold n_l and its slope are divided by: nothing, or the units."""
-        return 1 if self.goodness_of == "sum" else Z[0].numel()
+        return 1 if self.goodness_of == "sum" else units(Z)
 
     def layer_step(self, node: WeightedNode, before: Tensor) -> Tensor:
         """Update one layer on N positive, then N negative rows, and return its activity from before the update."""
         N = len(before) // 2
         Z = node.activity(before)
-        gain = self.goodness(Z).sub_(Z[0].numel() // self.per(Z)).sigmoid_()
+        gain = self.goodness(Z).sub_(units(Z) // self.per(Z)).sigmoid_()
         gain[:N].sub_(1)
         D = Z * per_row(gain, Z)  # D_l = 2 (sigmoid(s) - y) o Z_l, but for the factor, which the step takes
         if self.peer:
@@ -190,8 +190,8 @@ class FF:
     def layer_goodness(self, x: Tensor, labels: Tensor) -> list[tuple[Tensor, float]]:
         """Return each layer's goodness and its threshold, n_l, or 1 for the mean of squares."""
         found = layer_goodness(self.path, self.rows, self.goodness, x, labels)
-        units = [node.layer.units if self.goodness_of == "sum" else 1 for node in self.path.layers]
-        return [(values, float(threshold)) for values, threshold in zip(found, units, strict=False)]
+        thresholds = [node.layer.units if self.goodness_of == "sum" else 1 for node in self.path.layers]
+        return [(values, float(threshold)) for values, threshold in zip(found, thresholds, strict=False)]
 
     def state(self) -> dict[str, Tensor]:
         """Return W1, b1, ..., the running means r1, ..., the head's V1, ..., numbered by the layer they read, and patterns S."""

@@ -36,7 +36,7 @@ from fobench import networks
 from fobench.contracts import Prediction, Task
 from fobench.learners import checks, contrast, optimizers
 from fobench.learners.activations import RELU
-from fobench.learners.contrast import goodness, length_, per_row
+from fobench.learners.contrast import goodness, length_, per_row, units
 from fobench.learners.initialisation import WEIGHT_INITS
 from fobench.learners.layers import WeightedNode, build, symbols, weights
 from fobench.learners.normalised import NormalisedPass, layer_goodness, multi_pass
@@ -69,7 +69,7 @@ class FFMpezeshki:
 
     def goodness(self, Z: Tensor) -> Tensor:
         """Return the mean square of each row."""
-        return goodness(Z).div_(Z[0].numel())
+        return goodness(Z).div_(units(Z))
 
     def layer_step(self, node: WeightedNode, before: Tensor) -> Tensor:
         """Update one layer on N positive, then N negative rows, and return its activity from before the update."""
@@ -80,7 +80,7 @@ class FFMpezeshki:
         D = Z * per_row(
             gain, Z
         )  # D_l = (2 / n_l) (sigmoid(g - theta) - y) o Z_l, but for the factor, which the step takes
-        node.accumulate_(D, before, self.steps, N * Z[0].numel())  # G_l = D_l^T u(Z_{l-1}) / 2N
+        node.accumulate_(D, before, self.steps, N * units(Z))  # G_l = D_l^T u(Z_{l-1}) / 2N
         return Z
 
     def pairs(self, x: Tensor, y: Tensor) -> Tensor:

@@ -122,7 +122,7 @@ class Local(WeightedNode):
         return G
 
 
-TOGETHER = 2**16
+TOGETHER = 2**17
 """Values of a map whose maxima are taken at once: torch finds the place of each with it, in eight bytes."""
 aten = torch.ops.aten
 find = aten.max_pool2d_with_indices.out

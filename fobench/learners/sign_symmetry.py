@@ -83,8 +83,12 @@ class USF:
         return FEEDBACK_INITS[self.feedback_init](node.fan_in, node.fan_out)
 
     def concordant(self, node: WeightedNode, rows: slice) -> Tensor:
-        """Return some rows of `S_l = s_l sign(W_l)`."""
-        return node.W[rows].sign().mul_(self.bound(node) / 3**0.5)  # the standard deviation of U(+-bound)
+        """Return some rows of `S_l / s_l = sign(W_l)`."""
+        return node.W[rows].sign()
+
+    def scale(self, node: WeightedNode) -> float:
+        """Return `s_l`, the standard deviation of U(+-bound): what the signal is multiplied by in place of the matrix."""
+        return self.bound(node) / 3**0.5
 
     def forward_pass(self, x: Tensor) -> Maps:
         """Return H_0 .. H_{L-1}, as far as the backward pass reads them, and A_L."""
@@ -96,7 +100,9 @@ class USF:
         """Return `D_l S_l`; nodes without weights hand the signal on."""
         if not isinstance(node, WeightedNode):
             return node.adjoint(D, before)
-        return derived.adjoint(node, D, before, partial(self.concordant, node))
+        signal = derived.adjoint(node, D, before, partial(self.concordant, node))
+        scale = self.scale(node)
+        return signal if scale == 1 else signal.mul_(scale)
 
     def backward_pass(self, D: Tensor, H: Maps) -> None:
         """Carry the signal from D_L down and update each layer on the way; `H` is emptied."""
@@ -126,9 +132,13 @@ class BRSF(USF):
     """Batch-wise random sign-concordant feedback."""
 
     def concordant(self, node: WeightedNode, rows: slice) -> Tensor:
-        """Return some rows of `S_l = |R_l| o sign(W_l)` with a fresh R_l."""
+        """Return some rows of `S_l = |R_l| o sign(W_l)` with a fresh R_l, in steps of its draws."""
         W = node.W[rows]
-        return signed_(fresh(W, self.bound(node), self.generator), W)
+        return zeroed_(fresh(W, self.generator).copysign_(W), W)
+
+    def scale(self, node: WeightedNode) -> float:
+        """Return the step of the draws."""
+        return self.bound(node) / 2**15
 
 
 @dataclass
@@ -142,17 +152,22 @@ class FRSF(USF):
 
     def concordant(self, node: WeightedNode, rows: slice) -> Tensor:
         """Return some rows of `S_l = |R_l| o sign(W_l)`."""
-        return signed_(self.R[node.index][rows].clone(), node.W[rows])
+        W = node.W[rows]
+        return zeroed_(torch.copysign(self.R[node.index][rows], W), W)
+
+    def scale(self, node: WeightedNode) -> float:
+        """Return 1: R_l has its own size."""
+        return 1.0
 
 
-def fresh(W: Tensor, bound: float, generator: torch.Generator) -> Tensor:
-    """Draw U(+-bound) in steps of bound / 2^15, of the shape of W; of every fourth value only the size is meant."""
+def fresh(W: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw whole numbers from -2^15 to below 2^15, of the shape of W; of every fourth one only the size is meant."""
     words = torch.empty(-(-W.numel() // 4), dtype=torch.int64, device=W.device).random_(generator=generator)
-    return words.view(torch.int16)[: W.numel()].view(W.shape).to(W.dtype).mul_(bound / 2**15)
+    return words.view(torch.int16)[: W.numel()].view(W.shape).to(W.dtype)
 
 
-def signed_(R: Tensor, W: Tensor) -> Tensor:
-    """Turn R into `|R| o sign(W)`, in place, with sign(0) = 0."""
-    # the derivative of a shrinkage of nothing: 0 where W is 0, without a mask
-    S: Tensor = torch.ops.aten.hardshrink_backward.grad_input(R.copysign_(W), W, 0, grad_input=R)
-    return S
+def zeroed_(S: Tensor, W: Tensor) -> Tensor:
+    """Set S to zero where W is, in place: sign(0) = 0."""
+    # the derivative of a shrinkage of nothing: without a mask
+    shrunk: Tensor = torch.ops.aten.hardshrink_backward.grad_input(S, W, 0, grad_input=S)
+    return shrunk

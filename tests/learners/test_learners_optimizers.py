@@ -83,7 +83,9 @@ def test_momentum_with_eta_in_the_buffer(eta, decay):
         torch.testing.assert_close(found, W, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("spec", [{"name": "sgd"}, {"name": "momentum"}, {"name": "adam"}], ids=lambda spec: spec["name"])
+@pytest.mark.parametrize(
+    "spec", [{"name": "sgd"}, {"name": "momentum"}, {"name": "adam"}], ids=lambda spec: spec["name"]
+)
 def test_a_gradient_meets_its_weights_however_it_lies_in_memory(spec):
     G = torch.randn(4, 3, 2, 5, generator=torch.Generator().manual_seed(1))
     ends = []
