@@ -48,13 +48,19 @@ class Conv(WeightedNode):
 
     def band(self, before: Tensor, first: int, last: int) -> Tensor:
         """Return what the positions of the rows from `first` to before `last` see of the padded input."""
-        channels, rows, columns = self.layer.input_shape
-        top, _, left, right = self.layer.padding
-        start, stop = first * self.stride[0] - top, (last - 1) * self.stride[0] - top + self.W.shape[2]
-        band = channels_last(before, channels, stop - start, left + columns + right).zero_()
-        seen = slice(max(start, 0), min(stop, rows))
-        band[:, :, seen.start - start : seen.stop - start, left : left + columns] = before[:, :, seen]
+        channels, _, columns = self.layer.input_shape
+        left, right = self.layer.padding[2:]
+        height, seen, within = self.sight(first, last)
+        band = channels_last(before, channels, height, left + columns + right).zero_()
+        band[:, :, within, left : left + columns] = before[:, :, seen]
         return band
+
+    def sight(self, first: int, last: int) -> tuple[int, slice, slice]:
+        """Return how many padded rows some rows of positions see, which rows of the map, and where they lie among those."""
+        start = first * self.stride[0] - self.layer.padding[0]
+        stop = (last - 1) * self.stride[0] - self.layer.padding[0] + self.W.shape[2]
+        seen = slice(max(start, 0), min(stop, self.layer.input_shape[1]))
+        return stop - start, seen, slice(seen.start - start, seen.stop - start)
 
     def in_bands(self) -> Iterator[tuple[int, int]]:
         """Yield the first of some rows of positions and the one after their last, then of the next."""
@@ -88,21 +94,20 @@ class Conv(WeightedNode):
         if not self.margins:
             whole: Tensor = self._gradients(delta, before, W, [True, False, False])[0]
             return whole
-        # the same kernel as the gradient's, without a padded input that only its shape is read of
-        spare = [size - ((n - 1) * step + k) for size, n, step, k in self._extents(delta)]
-        framed: Tensor = torch.ops.aten.convolution(
-            delta, W, None, self.stride, (0, 0), (1, 1), True, spare, self.groups
-        )
-        top, _, left, _ = self.layer.padding
-        _, rows, columns = self.layer.input_shape
-        return framed[:, :, top : top + rows, left : left + columns]
+        signal = channels_last(delta, *self.layer.input_shape).zero_()
+        for first, last in self.in_bands():
+            _, seen, within = self.sight(first, last)
+            signal[:, :, seen] += self._sent(delta[:, :, first:last], W)[:, :, within]
+        return signal
 
-    def _extents(self, delta: Tensor) -> list[tuple[int, int, int, int]]:
-        """Return (framed size, positions, stride, kernel) of rows and of columns."""
-        top, bottom, left, right = self.layer.padding
-        _, rows, columns = self.layer.input_shape
-        sizes = (top + rows + bottom, left + columns + right)
-        return list(zip(sizes, delta.shape[2:], self.stride, self.W.shape[2:], strict=True))
+    def _sent(self, delta: Tensor, W: Tensor) -> Tensor:
+        """Return what some rows of D send to the padded rows that they see, within the map's columns."""
+        # the same kernel as the gradient's, without a padded input that only its shape is read of
+        left, right = self.layer.padding[2:]
+        columns = self.layer.input_shape[2]
+        spare = left + columns + right - ((delta.shape[3] - 1) * self.stride[1] + W.shape[3])
+        sent = torch.ops.aten.convolution(delta, W, None, self.stride, (0, 0), (1, 1), True, (0, spare), self.groups)
+        return sent[:, :, :, left : left + columns]  # type: ignore[no-any-return]
 
     def correlation(self, delta: Tensor, before: Tensor) -> Tensor:
         """Return the correlation of D with the map, summed over samples and positions."""

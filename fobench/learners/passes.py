@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 
-import torch
 from torch import Tensor
 
 from fobench.learners.layers import Node, Pool
@@ -85,7 +84,7 @@ class Signals:
                 self.waiting[source] = self.waiting[source].add_(signal)
             else:
                 shared = place and self._written(node.sources[0])
-                self.waiting[source] = signal.clone() if shared else together(signal)
+                self.waiting[source] = signal.clone() if shared else signal
 
     def _written(self, source: int) -> bool:
         """Say whether a node may write into the signal it receives."""
@@ -98,13 +97,6 @@ class Signals:
     def pop(self, node: Node) -> Tensor:
         """Return the signal of `node`, which may be written into."""
         return self.waiting.pop(node.index)
-
-
-def together(signal: Tensor) -> Tensor:
-    """Return a signal whose values lie side by side in memory: a copy of what was cut out of a padded one."""
-    if signal.dim() != 4 or signal.is_contiguous() or signal.is_contiguous(memory_format=torch.channels_last):
-        return signal
-    return signal.contiguous(memory_format=torch.channels_last)
 
 
 def reads_again(node: Node) -> bool:

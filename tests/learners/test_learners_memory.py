@@ -5,6 +5,8 @@ from itertools import accumulate
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from learner_help import RULES, batch, ready
 from step_floor import peak_over_minimum
 from torch.profiler import ProfilerActivity, profile
@@ -13,7 +15,7 @@ from torch.utils._pytree import tree_leaves
 
 from fobench import networks, plugins
 from fobench.contracts import Selective, Task
-from fobench.learners import dropout
+from fobench.learners import dropout, parts
 from fobench.learners.biofo import BioFO
 from fobench.learners.bp import BP
 from fobench.learners.drtp import DRTP
@@ -133,6 +135,11 @@ def test_adam_keeps_no_gradient_but_the_one_in_use():
 NETS = {
     "784-300x4-10, batch 100": ([300] * 4, Task("classification", (784,), 10), 100),
     "resnet8, batch 8": ("resnet8", networks.named_tasks()["resnet8"], 8),
+    "seven layers of MobileNet, batch 8": (
+        [*networks.expand("mobilenet-v1-0.25")[:7], networks.pool(12, mode="mean")],
+        Task("classification", (3, 48, 48), 3),
+        8,
+    ),
 }
 
 
@@ -168,3 +175,43 @@ def test_the_signal_through_a_global_mean_pool_takes_the_place_of_the_map(name):
     network = [networks.conv(16, padding=1), networks.conv(16, kernel=1), networks.pool(8, mode="mean")]
     peak, minimum = peak_over_minimum(name, network, Task("classification", (1, 8, 8), 3), 40)
     assert 2 * 40 * 16 * 64 * 4 <= peak <= 1.10 * minimum
+
+
+POOLED = [networks.conv(16, padding=1), networks.pool(2), networks.flatten()]
+PICTURES = Task("classification", (1, 8, 8), 3)
+
+
+@pytest.mark.parametrize(("phase", "maps"), [("infer", 1.25), ("train", 2.25)])
+def test_the_places_of_maxima_never_exist_all_at_once(phase, maps):
+    """The map, the pooled one and, on the way back, the signal: eight bytes a place would be half a map more."""
+    torch.set_default_dtype(torch.float32)
+    learner = BP(POOLED, optimizer=SGD)
+    learner.setup(PICTURES, torch.Generator().manual_seed(0), "cpu")
+    x, y = torch.rand(64, 1, 8, 8), torch.randint(3, (64,))
+    with Alive() as alive:
+        learner.train_step(x, y) if phase == "train" else learner.predict(x)
+    size = 64 * 16 * 64 * 4
+    assert maps * size <= alive.peak < (maps + 0.25) * size
+
+
+@pytest.mark.parametrize("samples", [1, 3, 7, 12, 33])
+@pytest.mark.parametrize("name", ["bp", "pepita", "afa", "ifa"])
+def test_a_pool_does_the_same_for_a_sample_more(name, samples):
+    """The tracer of live tensors pairs the storages of two batches: as many must be born in each."""
+    torch.set_default_dtype(torch.float32)
+    peak, minimum = peak_over_minimum(name, POOLED, PICTURES, samples)
+    assert minimum <= peak * 1.001
+
+
+@given(st.integers(1, 300), st.integers(1, 3000), st.integers(1, 10**6))
+def test_parts_of_a_batch_are_a_quarter_at_most_and_a_sample_at_least(N, units, values):
+    samples = parts.samples_at_once(torch.empty(N, units, device="meta"), values)
+    assert samples == 1 or (samples <= N // 4 and samples * units <= values)
+    assert 2 * samples > min(N // 4, values // units)
+
+
+def test_parts_are_the_same_samples_of_every_map():
+    maps = torch.arange(10), torch.arange(10) * 2
+    found = list(parts.in_parts(4, *maps))
+    assert [len(part) for part, _ in found] == [4, 4, 2]
+    assert all(torch.equal(2 * one, other) for one, other in found)
