@@ -132,13 +132,13 @@ class BRSF(USF):
     """Batch-wise random sign-concordant feedback."""
 
     def concordant(self, node: WeightedNode, rows: slice) -> Tensor:
-        """Return some rows of `S_l = |R_l| o sign(W_l)` with a fresh R_l, in steps of its draws."""
+        """Return some rows of `S_l = |R_l| o sign(W_l)` with a fresh R_l, in the scale of its draws."""
         W = node.W[rows]
         return zeroed_(fresh(W, self.generator).copysign_(W), W)
 
     def scale(self, node: WeightedNode) -> float:
-        """Return the step of the draws."""
-        return self.bound(node) / 2**15
+        """Return the bound over that of the draws."""
+        return self.bound(node) / bound_of_draws(node.W.dtype)
 
 
 @dataclass
@@ -161,9 +161,15 @@ class FRSF(USF):
 
 
 def fresh(W: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw whole numbers from -2^15 to below 2^15, of the shape of W; of every fourth one only the size is meant."""
+    """Draw U(+-bound_of_draws), of the shape of W; of every fourth one only the size is meant."""
     words = torch.empty(-(-W.numel() // 4), dtype=torch.int64, device=W.device).random_(generator=generator)
-    return words.view(torch.int16)[: W.numel()].view(W.shape).to(W.dtype)
+    whole = words.view(torch.int16)[: W.numel()].view(W.shape).to(W.dtype)
+    return whole.div_(2**15) if bound_of_draws(W.dtype) == 1 else whole
+
+
+def bound_of_draws(dtype: torch.dtype) -> int:
+    """Return the bound of what `fresh` draws: 2^15, whole numbers, or 1 in float16, whose products would overflow."""
+    return 1 if dtype == torch.float16 else 2**15
 
 
 def zeroed_(S: Tensor, W: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from fobench.learners.dfa import DFA, SDFA
 from fobench.learners.drtp import DRTP
 from fobench.learners.fa import FA
 from fobench.learners.ifa import IFA
-from fobench.learners.sign_symmetry import BRSF, FRSF, USF, fresh
+from fobench.learners.sign_symmetry import BRSF, FRSF, USF, bound_of_draws, fresh
 from fobench.networks import named_tasks
 
 FAMILY = (FA, DFA, SDFA, IFA, USF, BRSF, FRSF, DRTP)
@@ -249,12 +249,25 @@ def test_brsf_draws_again_for_every_batch_from_its_own_generator():
     )
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
 def test_brsf_draws_magnitudes_evenly(dtype):
     """20,001 draws in eight classes of 2,500: five standard deviations are 234."""
-    found = fresh(torch.empty(59, 339, dtype=dtype), torch.Generator().manual_seed(0)).abs()
-    assert found.dtype == dtype and found.max() <= 2**15
-    assert (found.double().histc(8, 0, 2**15) - 20001 / 8).abs().max() < 234
+    found, bound = (
+        fresh(torch.empty(59, 339, dtype=dtype), torch.Generator().manual_seed(0)).abs(),
+        bound_of_draws(dtype),
+    )
+    assert found.dtype == dtype and found.max() <= bound
+    assert (found.double().histc(8, 0, bound) - 20001 / 8).abs().max() < 234
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_wide_layers_of_few_bits_do_not_overflow(dtype):
+    torch.set_default_dtype(dtype)
+    learner = BRSF([2000, 2000], optimizer={"name": "sgd", "eta": 0.01})
+    task = Task("classification", (50,), 3)
+    learner.setup(task, torch.Generator().manual_seed(0), "cpu")
+    learner.train_step(*images(task))
+    assert all(tensor.isfinite().all() for tensor in learner.state().values())
 
 
 @pytest.mark.parametrize("rule", [USF, BRSF, FRSF])

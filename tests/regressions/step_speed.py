@@ -28,18 +28,23 @@ PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 DIGITS = Task("classification", (1, 8, 8), 10)
 MNIST = Task("classification", (784,), 10)
+CIFAR = Task("classification", (3, 32, 32), 10)
 CASES = {
     "784-2000x4-10, batch 100": ([2000] * 4, MNIST, 100, 1.15),
     "ds-cnn, batch 32": ("ds-cnn", networks.named_tasks()["ds-cnn"], 32, 1.5),
     "mobilenet-v1-0.25, batch 32": ("mobilenet-v1-0.25", networks.named_tasks()["mobilenet-v1-0.25"], 32, 1.5),
     "resnet8, batch 32": ("resnet8", networks.named_tasks()["resnet8"], 32, 1.5),
+    "pepita-conv, batch 32": ("pepita-conv", CIFAR, 32, 1.5),
     "autoencoder, batch 32": ("autoencoder", networks.named_tasks()["autoencoder"], 32, 1.5),
     "784-2000x4-10, batch 1": ([2000] * 4, MNIST, 1, None),
     "784-1024x3-10, batch 100": ([1024] * 3, MNIST, 100, None),
     "digits 64-100x2-10, batch 50": ([100] * 2, DIGITS, 50, None),
 }
 """Network, task, batch size, and the bar of step over floor; None where it is reported only."""
-MEMORY = ("784-2000x4-10, batch 100", "ds-cnn, batch 32", "resnet8, batch 32", "mobilenet-v1-0.25, batch 32")
+MEMORY = (
+    "784-2000x4-10, batch 100",
+    *(f"{net}, batch 32" for net in ("ds-cnn", "resnet8", "mobilenet-v1-0.25", "pepita-conv")),
+)
 RIVALS = ("bp", "bp-autograd")
 SHARES = (0.15, 0.2, 0.5, 0.8, 0.95)
 """Quantiles of the exit rule: the mean depth follows."""
@@ -142,9 +147,7 @@ def main() -> None:
     asked = parser.parse_args()
     cases = [case for case in CASES if any(part in case for part in asked.cases)]
     torch.set_num_threads(1)
-    torch.set_flush_denormal(
-        True
-    )  # of a batch that is learned by heart errors become that small, and products of them slow
+    # of a batch that is learned by heart errors become denormal, and products of them slow
     torch.set_flush_denormal(True)
     parts = [
         conditions(asked.alternations),
