@@ -59,8 +59,9 @@ class Conv(WeightedNode):
         """Return how many padded rows some rows of positions see, which rows of the map, and where they lie among those."""
         start = first * self.stride[0] - self.layer.padding[0]
         stop = (last - 1) * self.stride[0] - self.layer.padding[0] + self.W.shape[2]
-        seen = slice(max(start, 0), min(stop, self.layer.input_shape[1]))
-        return stop - start, seen, slice(seen.start - start, seen.stop - start)
+        above = max(start, 0)
+        below = max(above, min(stop, self.layer.input_shape[1]))  # a band may lie in the margin altogether
+        return stop - start, slice(above, below), slice(above - start, below - start)
 
     def in_bands(self) -> Iterator[tuple[int, int]]:
         """Yield the first of some rows of positions and the one after their last, then of the next."""

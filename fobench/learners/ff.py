@@ -141,7 +141,7 @@ class FF:
         Z = node.activity(before)
         gain = self.goodness(Z).sub_(units(Z) // self.per(Z)).sigmoid_()
         gain[:N].sub_(1)
-        D = Z * per_row(gain, Z)  # D_l = 2 (sigmoid(s) - y) o Z_l, but for the factor, which the step takes
+        D = Z * per_row(gain, Z)  # D_l = 2 (sigmoid(s) - y) o Z_l, without the 2, which the step takes
         if self.peer:
             r = self.r[self.path.number[node.index]].lerp_(Z[:N].mean(0), self.peer_rate)
             # mean over N positive rows, in a sum that is divided by 2N
