@@ -77,7 +77,8 @@ class FFMpezeshki:
         gain = self.goodness(Z).sub_(self.theta).sigmoid_()
         N = len(Z) // 2
         gain[:N].sub_(1)
-        D = Z * per_row(gain, Z)  # D_l = (2 / n_l) (sigmoid(g - theta) - y) o Z_l, without 2 / n_l, which the step takes
+        # D_l = (2 / n_l) (sigmoid(g - theta) - y) o Z_l, without 2 / n_l, which the step takes
+        D = Z * per_row(gain, Z)
         node.accumulate_(D, before, self.steps, N * units(Z))  # G_l = D_l^T u(Z_{l-1}) / 2N
         return Z
 
