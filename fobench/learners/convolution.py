@@ -21,7 +21,10 @@ from fobench.learners.nodes import WeightedNode
 from fobench.networks import Layer
 
 BANDS = 4
-"""In which an input that is larger than the result is padded: the copy of all of it would be what a step needs most of."""
+"""In how many bands of rows a signal comes back to a padded map, and an input that is `LARGE` is padded: all of it at once would
+be what a step needs most of."""
+LARGE = 2**15
+"""Values of an input from which on that is worth the time, if the result has fewer."""
 
 
 class Conv(WeightedNode):
@@ -36,7 +39,7 @@ class Conv(WeightedNode):
         even = top == bottom and left == right
         self.padding = (top, left) if even else (0, 0)  # what the kernel pads by itself
         self.margins = not even  # a padded copy is made
-        self.bands = BANDS if self.margins and layer.inputs > layer.units else 1
+        self.bands = BANDS if self.margins and layer.inputs > max(layer.units, LARGE) else 1
         self.fan_in = layer.input_shape[0] // self.groups * math.prod(kernel)
         self.fan_out = channels // self.groups * math.prod(kernel)
         self.allocate((channels, layer.input_shape[0] // self.groups, *kernel), (channels,) if bias else None, device)
@@ -51,8 +54,15 @@ class Conv(WeightedNode):
         channels, _, columns = self.layer.input_shape
         left, right = self.layer.padding[2:]
         height, seen, within = self.sight(first, last)
-        band = channels_last(before, channels, height, left + columns + right).zero_()
+        band = channels_last(before, channels, height, left + columns + right)
         band[:, :, within, left : left + columns] = before[:, :, seen]
+        for margin in (
+            band[:, :, : within.start],
+            band[:, :, within.stop :],
+            band[..., :left],
+            band[..., left + columns :],
+        ):
+            margin.zero_()
         return band
 
     def sight(self, first: int, last: int) -> tuple[int, slice, slice]:
@@ -63,10 +73,10 @@ class Conv(WeightedNode):
         below = max(above, min(stop, self.layer.input_shape[1]))  # a band may lie in the margin altogether
         return stop - start, slice(above, below), slice(above - start, below - start)
 
-    def in_bands(self) -> Iterator[tuple[int, int]]:
-        """Yield the first of some rows of positions and the one after their last, then of the next."""
+    def in_bands(self, bands: int) -> Iterator[tuple[int, int]]:
+        """Yield, for each of some bands, its first row of positions and the one after its last."""
         rows = self.layer.output_shape[1]
-        size = -(-rows // self.bands)
+        size = -(-rows // bands)
         return ((first, min(first + size, rows)) for first in range(0, rows, size))
 
     def convolved(self, padded: Tensor) -> Tensor:
@@ -79,7 +89,7 @@ class Conv(WeightedNode):
         if self.bands == 1 or torch.is_grad_enabled():  # autograd keeps the padded copy in any case
             return self.convolved(self.padded(before[0]))
         A = channels_last(before[0], *self.layer.output_shape)
-        for first, last in self.in_bands():
+        for first, last in self.in_bands(self.bands):
             A[:, :, first:last] = self.convolved(self.band(before[0], first, last))
         return A
 
@@ -95,10 +105,17 @@ class Conv(WeightedNode):
         if not self.margins:
             whole: Tensor = self._gradients(delta, before, W, [True, False, False])[0]
             return whole
-        signal = channels_last(delta, *self.layer.input_shape).zero_()
-        for first, last in self.in_bands():
+        signal, done = channels_last(delta, *self.layer.input_shape), 0
+        for first, last in self.in_bands(BANDS):
             _, seen, within = self.sight(first, last)
-            signal[:, :, seen] += self._sent(delta[:, :, first:last], W)[:, :, within]
+            sent = self._sent(delta[:, :, first:last], W)[:, :, within]
+            shared = max(done - seen.start, 0)  # rows that the band before has sent to as well
+            signal[:, :, done : seen.start] = 0
+            signal[:, :, seen.start : seen.start + shared] += sent[:, :, :shared]
+            signal[:, :, seen.start + shared : seen.stop] = sent[:, :, shared:]
+            done = seen.stop
+            del sent  # before the next band is worked on
+        signal[:, :, done:] = 0
         return signal
 
     def _sent(self, delta: Tensor, W: Tensor) -> Tensor:
@@ -116,7 +133,7 @@ class Conv(WeightedNode):
             return self._correlation(delta, self.padded(before))
         shares = (
             self._correlation(delta[:, :, first:last], self.band(before, first, last))
-            for first, last in self.in_bands()
+            for first, last in self.in_bands(self.bands)
         )
         return reduce(Tensor.add_, shares)
 

@@ -1,5 +1,7 @@
 """Every kind of layer and backpropagation through it against per-position loops, and those against autograd."""
 
+from unittest import mock
+
 import pytest
 import slow_layers
 import torch
@@ -11,6 +13,7 @@ from torch.nn import functional
 
 from fobench import networks
 from fobench.contracts import Task
+from fobench.learners import convolution
 from fobench.learners.activations import LINEAR
 from fobench.learners.bp import BP
 from fobench.learners.bp_autograd import BPAutograd
@@ -66,18 +69,16 @@ margins = st.lists(st.integers(0, 5), min_size=4, max_size=4)
 sides = st.integers(1, 12)
 
 
+kinds = st.sampled_from([networks.depthwise, lambda *window: networks.conv(2, *window)])
+large = st.sampled_from([0, convolution.LARGE])
+
+
 @settings(max_examples=150, deadline=None)
-@given(
-    st.sampled_from([networks.depthwise, lambda *window: networks.conv(2, *window)]),
-    sides,
-    sides,
-    pairs,
-    pairs,
-    margins,
-)
-def test_a_convolution_with_any_margins_is_that_of_the_padded_map(kind, rows, columns, kernel, stride, padding):
+@given(large, kinds, sides, sides, pairs, pairs, margins)
+def test_a_convolution_with_any_margins_is_that_of_the_padded_map(large, kind, rows, columns, kernel, stride, padding):
     """In bands or not: forward, signal and correlation, against autograd through a map with its zeros."""
-    node = node_of(kind(kernel, stride, padding), (3, rows, columns))
+    with mock.patch.object(convolution, "LARGE", large):
+        node = node_of(kind(kernel, stride, padding), (3, rows, columns))
     assume(node is not None)
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(2, 3, rows, columns, generator=generator, requires_grad=True)
