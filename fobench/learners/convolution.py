@@ -66,12 +66,8 @@ class Conv(WeightedNode):
         return band
 
     def sight(self, first: int, last: int) -> tuple[int, slice, slice]:
-        """Return how many padded rows some rows of positions see, which rows of the map, and where they lie among those."""
-        start = first * self.stride[0] - self.layer.padding[0]
-        stop = (last - 1) * self.stride[0] - self.layer.padding[0] + self.W.shape[2]
-        above = max(start, 0)
-        below = max(above, min(stop, self.layer.input_shape[1]))  # a band may lie in the margin altogether
-        return stop - start, slice(above, below), slice(above - start, below - start)
+        """Return what `rows_seen` does, of the rows of positions from `first` to before `last`."""
+        return rows_seen(self.layer, self.stride[0], self.W.shape[2], first, last)
 
     def in_bands(self, bands: int) -> Iterator[tuple[int, int]]:
         """Yield, for each of some bands, its first row of positions and the one after its last."""
@@ -174,6 +170,15 @@ def convolution(layer: Layer, index: int, f: Activation, bias: bool, device: str
     windows = (networks.pair(layer.record["kernel"]), networks.strides(layer.record), layer.padding)
     pointwise = layer.kind == "conv" and windows == ((1, 1), (1, 1), (0, 0, 0, 0))
     return (Pointwise if pointwise else Conv)(layer, index, f, bias, device)
+
+
+def rows_seen(layer: Layer, stride: int, kernel: int, first: int, last: int) -> tuple[int, slice, slice]:
+    """Return how many padded rows some rows of positions see, which rows of the map, and where they lie among those."""
+    start = first * stride - layer.padding[0]
+    stop = (last - 1) * stride - layer.padding[0] + kernel
+    above = max(start, 0)
+    below = max(above, min(stop, layer.input_shape[1]))  # all that is seen may lie in the margin
+    return stop - start, slice(above, below), slice(above - start, below - start)
 
 
 def channels_last(like: Tensor, *shape: int) -> Tensor:

@@ -22,7 +22,7 @@ from fobench import networks
 from fobench.contracts import Role, Task, role
 from fobench.learners.activations import Activation
 from fobench.learners.checks import lookup
-from fobench.learners.convolution import convolution
+from fobench.learners.convolution import convolution, rows_seen
 from fobench.learners.initialisation import WEIGHT_INITS
 from fobench.learners.nodes import Node, WeightedNode
 from fobench.learners.optimizers import Optimizer, Pair
@@ -77,13 +77,11 @@ class Local(WeightedNode):
 
         The band is inputs x kernel rows x padded columns x N, the part inputs x rows x columns x N.
         """
-        inputs, rows, columns = self.layer.input_shape
-        top, _, left, right = self.layer.padding
-        band = self.W.new_zeros(inputs, self.kernel[0], left + columns + right, samples)
-        start = row * self.stride[0] - top
-        first, last = max(start, 0), min(start + self.kernel[0], rows)
-        last = max(first, last)
-        return band, band[:, first - start : last - start, left : left + columns], slice(first, last)
+        inputs, _, columns = self.layer.input_shape
+        left, right = self.layer.padding[2:]
+        height, seen, within = rows_seen(self.layer, self.stride[0], self.kernel[0], row, row + 1)
+        band = self.W.new_zeros(inputs, height, left + columns + right, samples)
+        return band, band[:, within, left : left + columns], seen
 
     def windows(self, before: Tensor, row: int) -> Tensor:
         """Return what the positions of one row see: columns x (inputs x kernel) x N."""

@@ -67,8 +67,6 @@ def node_of(record, shape):
 pairs = st.tuples(st.integers(1, 4), st.integers(1, 3)).map(list)
 margins = st.lists(st.integers(0, 5), min_size=4, max_size=4)
 sides = st.integers(1, 12)
-
-
 kinds = st.sampled_from([networks.depthwise, lambda *window: networks.conv(2, *window)])
 large = st.sampled_from([0, convolution.LARGE])
 
@@ -101,12 +99,8 @@ def test_a_maximum_pool_of_some_samples_at_a_time_is_that_of_the_batch(N, rows, 
     assume(node is not None)
     generator = torch.Generator().manual_seed(1)
     order = torch.channels_last if last else torch.contiguous_format
-    x = (
-        torch.randint(4, (N, 3, rows, columns), generator=generator)
-        .double()
-        .contiguous(memory_format=order)
-        .requires_grad_()
-    )
+    few = torch.randint(4, (N, 3, rows, columns), generator=generator).double()
+    x = few.contiguous(memory_format=order).requires_grad_()
     pooled, places = functional.max_pool2d(x, kernel, stride, [side // 2 for side in kernel], return_indices=True)
     D, other = torch.randn(pooled.shape, generator=generator), torch.randn(x.shape, generator=generator)
     (signal,) = torch.autograd.grad(pooled, x, D)
